@@ -1,0 +1,34 @@
+"""``python -m benchmarks NAME``: runs one benchmark, or without a name lists them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from vaegan.errors import UserError
+
+BENCHMARKS: dict[str, str] = {"step": "one training step of Larsen's VAE-GAN beside pythae's"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0, or 2 after one line that says what the user can mend."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: python -m benchmarks NAME [--help]")
+        for name, summary in BENCHMARKS.items():
+            print(f"  {name}  {summary}")
+        return 0
+    name, *rest = arguments
+    try:
+        if name not in BENCHMARKS:
+            raise UserError(f"unknown benchmark {name!r}", expected=f"one of {', '.join(BENCHMARKS)}")
+        # Imported only now: the list is to appear at once.
+        importlib.import_module(f"benchmarks.{name}").main(rest)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""The layout of CelebA: aligned frames, and lists of their split, attributes and identities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from domains.decoding import FORMATS
+from domains.picture_sets import Pictures, check_path, content_sha256, few, find_pictures, path_loader
+from vaegan.data import SPLITS
+from vaegan.errors import DataError
+
+FOLDERS = ("img_align_celeba", "img_align_celeba_png")
+_Rows = dict[str, list[int]]
+
+
+def find_celeba(data: Path) -> Pictures | None:
+    """CelebA at a folder: the one that holds ``img_align_celeba``, or this itself.
+
+    The lists (``list_eval_partition``, ``list_attr_celeba``, ``identity_CelebA``; ``.txt`` as the authors
+    publish them or ``.csv``) may lie beside the pictures' folder, in ``Anno`` or ``Eval``, or one folder
+    higher. Where the official split leaves a part empty (a sample of the set) or tears a person apart, there
+    is none, and ``source`` says so.
+
+    Raises:
+        DataError: when the folder holds no picture, or a list is broken or lacks a picture.
+    """
+    folder = _picture_folder(data)
+    if folder is None:
+        return None
+    check_path(folder, "the pictures of CelebA")
+    paths, others = find_pictures(folder)
+    if not paths:
+        raise DataError(
+            f"{folder} holds no pictures",
+            expected="000001.jpg and so on",
+            mend="give another path with --data",
+        )
+    homes = [home / inner for home in (folder.parent, folder.parent.parent) for inner in ("", "Anno", "Eval")]
+    lists = {name: _find_list(homes, name) for name in ("list_eval_partition", "list_attr_celeba", "identity_CelebA")}
+    groups = tuple(path.stem for path in paths)
+    if (identities := lists["identity_CelebA"]) is not None:
+        _, rows = _read_list(identities)
+        groups = tuple(str(rows[path.stem][0]) if rows.get(path.stem) else path.stem for path in paths)
+    splits, told = _official_split(lists["list_eval_partition"], paths, groups)
+    attributes = None
+    attribute_names: tuple[str, ...] = ()
+    if (described := lists["list_attr_celeba"]) is not None:
+        attribute_names, rows = _read_list(described)
+        attributes = np.asarray(_rows_of(paths, rows, described, len(attribute_names)), dtype=np.int8)
+    used = [path for path in lists.values() if path is not None]
+    return Pictures(
+        names=tuple(path.relative_to(folder).as_posix() for path in paths),
+        groups=groups,
+        load=path_loader(paths),
+        sha256=content_sha256([*paths, *used], folder.parent.parent),
+        source=f"CelebA at {data} ({len(paths)} pictures; {told})",
+        splits=splits,
+        attributes=attributes,
+        attribute_names=attribute_names,
+        unused=tuple(others),
+        aligned=True,
+    )
+
+
+def _picture_folder(data: Path) -> Path | None:
+    if data.name in FOLDERS:
+        return data
+    places = [data / inner / name for inner in ("", "Img") for name in FOLDERS]
+    return next((place for place in places if place.is_dir()), None)
+
+
+def _find_list(homes: Sequence[Path], name: str) -> Path | None:
+    places = [home / f"{name}{ending}" for home in homes for ending in (".txt", ".csv")]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _read_list(path: Path) -> tuple[tuple[str, ...], _Rows]:
+    """The names in a list's header, and the numbers of each picture by its name without the ending."""
+    header: tuple[str, ...] = ()
+    rows: _Rows = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", expected="a text file", mend="mend it, or give --data anew"
+        ) from error
+    for number, line in enumerate(lines, start=1):
+        cells = line.replace(",", " ").split()
+        if cells and Path(cells[0]).suffix.lower() in FORMATS:
+            try:
+                rows[Path(cells[0]).stem] = [int(cell) for cell in cells[1:]]
+            except ValueError:
+                raise DataError(
+                    f"{path}, line {number}: {line[:60]!r}",
+                    expected="a picture's name and whole numbers",
+                    mend="mend the list, or give another path with --data",
+                ) from None
+        elif cells and not (len(cells) == 1 and cells[0].isdigit()):  # the authors' first line is the count
+            header = tuple(cell for cell in cells if cell != "image_id")
+    return header, rows
+
+
+def _rows_of(paths: Sequence[Path], rows: _Rows, source: Path, width: int) -> list[list[int]]:
+    """The row of each picture, all of one width."""
+    wrong = [path.name for path in paths if len(rows.get(path.stem, ())) != width]
+    if wrong:
+        raise DataError(
+            f"{source} lacks {few(wrong)} of {len(paths)} pictures",
+            expected=f"a line of {width} numbers for each picture",
+            mend="complete the list, or give another path with --data",
+        )
+    return [rows[path.stem] for path in paths]
+
+
+def _official_split(
+    source: Path | None, paths: Sequence[Path], groups: Sequence[str]
+) -> tuple[tuple[str, ...] | None, str]:
+    """The official split of each picture where it can be used, and a word about it."""
+    if source is None:
+        return None, "split by group, as there is no list_eval_partition"
+    _, rows = _read_list(source)
+    codes = [row[0] for row in _rows_of(paths, rows, source, 1)]
+    if not set(codes) <= {0, 1, 2}:
+        odd = sorted(set(codes) - {0, 1, 2})
+        raise DataError(
+            f"{source} holds {odd[:5]}",
+            expected="0, 1 or 2 (train, val, test)",
+            mend="mend the list, or --data",
+        )
+    if set(codes) != {0, 1, 2}:
+        absent = ", ".join(name for code, name in enumerate(SPLITS) if code not in codes)
+        return None, f"split by group, as the official split leaves {absent} empty"
+    if len(set(zip(groups, codes, strict=True))) > len(set(groups)):
+        return None, "split by group, as the official split tears people of identity_CelebA apart"
+    return tuple(SPLITS[code] for code in codes), "official split"

@@ -1,0 +1,297 @@
+"""Pictures in files: read whole at their own size, and written back as the same kind of file.
+
+What a network sees is an upright picture of one or three channels, 0 to 255. What it does not see (opacity,
+the way the camera was held, EXIF, the ICC profile, the resolution, the bit depth) waits in
+:class:`PictureMetadata` until the picture is written.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+
+from domains.decoding import (
+    FORMATS,
+    SIXTEEN_BIT,
+    CorruptPicture,
+    eight_bit,
+    open_picture,
+    orientation_of,
+    sixteen_bit_levels,
+)
+from vaegan.domain import Recording
+from vaegan.errors import DataError
+
+_WRITTEN_MODES = {
+    "PNG": {"1", "L", "LA", "RGB", "RGBA", "I;16"},
+    "TIFF": {"1", "L", "LA", "RGB", "RGBA", "I;16", "CMYK"},
+    "JPEG": {"L", "RGB", "CMYK"},
+    "WEBP": {"L", "LA", "RGB", "RGBA"},
+    "BMP": {"1", "L", "RGB"},
+    "PPM": {"1", "L", "RGB", "I;16"},
+    "GIF": {"1", "L", "LA", "RGB", "RGBA"},
+}
+_HOLDS_EXIF = {"PNG", "JPEG", "TIFF", "WEBP"}
+_HOLDS_DPI = {"PNG", "JPEG", "TIFF", "BMP"}
+# Groups 3 and 4 hold one bit a pixel only, and the others that Pillow can read are not free of loss.
+_TIFF_COMPRESSIONS = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"}
+# Tags about the scene and its author; all others describe how this one file was laid out.
+_TIFF_KEPT = {270, 271, 272, 305, 306, 315, 700, 33432, 33550, 33922, 34665, 34735, 34736, 34737, 34853}
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+# EXIF orientation -> (swap rows and columns first, then flip the rows, flip the columns).
+_UPRIGHT = {
+    1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
+    5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class PictureMetadata:
+    """What is needed to write a picture back as it came.
+
+    Attributes:
+        mode: Pillow's name for the pixels that are written: 1, L, LA, RGB, RGBA, CMYK or I;16.
+        size: (rows, columns) of the upright picture.
+        alpha: (rows, columns) uint8 opacity of the upright picture, where it has one.
+        orientation: the orientation that ``exif`` states, 1 to 8; 1 is upright.
+        exif: the EXIF block as bytes.
+        icc: the ICC profile as bytes.
+        dpi: dots per inch across and down.
+        text: a PNG's texts by key.
+        compression: Pillow's name for a TIFF's compression.
+    """
+
+    mode: str
+    size: tuple[int, int]
+    alpha: np.ndarray[Any, Any] | None = None
+    orientation: int = 1
+    exif: bytes = field(default=b"", repr=False)
+    icc: bytes = field(default=b"", repr=False)
+    dpi: tuple[float, float] | None = None
+    text: tuple[tuple[str, str], ...] = ()
+    compression: str = "raw"
+
+
+def read_picture(path: Path, channels: int) -> Recording:
+    """One picture, whole, upright, at its own size.
+
+    Args:
+        path: a file in one of :data:`FORMATS`.
+        channels: 1 (colours become luma) or 3 (greys are repeated).
+
+    Returns:
+        A recording with signals (1, channels, rows, columns) float32, 0 to 255; 16-bit greys keep their
+        fractions.
+
+    Raises:
+        DataError: when the file is missing, may not be read, is no picture, is too large or has several
+            frames.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{path} {what}", expected="a picture's file", mend="give the path of one picture")
+    try:
+        image = open_picture(path, single=True)
+        signals, metadata = _separate(image, channels)
+    except CorruptPicture as error:
+        raise DataError(
+            f"{path}: {error}",
+            expected=f"one whole picture ({', '.join(name[1:] for name in FORMATS)})",
+            mend="give another file, or save this one anew",
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", mend="give yourself the right to read it"
+        ) from error
+    return Recording(signals[None], path, "JPEG" if image.format == "MPO" else str(image.format), metadata)
+
+
+def write_picture(recording: Recording, path: Path) -> Path:
+    """Writes a picture as it was read: its size, depth, opacity, orientation, EXIF, profile and resolution.
+
+    The format is the one that the ending of ``path`` names, or the source's where it names none. JPEG is
+    written at quality 95 with full colour resolution, WebP without loss, GIF with at most 256 colours. The
+    picture of a grey domain is grey. The file appears whole or not at all.
+
+    Args:
+        recording: signals (1, 1 or 3, rows, columns), 0 to 255; without metadata they become a plain picture.
+        path: the file to write; its folder is made where it is missing.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        DataError: when values are not finite, the format cannot hold the picture, or the folder cannot be
+            written.
+    """
+    path, name = _target(Path(path), recording)
+    levels = np.asarray(recording.signals, dtype=np.float32)
+    if levels.ndim != 4 or levels.shape[0] != 1 or levels.shape[1] not in (1, 3):
+        raise DataError(f"{path}: signals of shape {levels.shape}", expected="(1, 1 or 3, rows, columns)")
+    if not np.isfinite(levels).all():
+        bad = int(levels.size - np.isfinite(levels).sum())
+        raise DataError(f"{path}: {bad} of {levels.size} values are not finite", expected="finite values")
+    meta = recording.metadata
+    if not isinstance(meta, PictureMetadata):
+        meta = PictureMetadata(mode="RGB" if levels.shape[1] == 3 else "L", size=levels.shape[2:])
+    if levels.shape[2:] != meta.size:
+        raise DataError(f"{path}: signals of {levels.shape[2:]} pixels", expected=f"the source's {meta.size}")
+    if meta.mode not in _WRITTEN_MODES[name]:
+        fitting = [end for end, form in FORMATS.items() if meta.mode in _WRITTEN_MODES[form]]
+        raise DataError(
+            f"{path}: {name} cannot hold pixels of mode {meta.mode}",
+            expected=f"one of {', '.join(fitting)}",
+            mend="give --out with such an ending",
+        )
+    image = _join(levels[0], meta, undo=name in _HOLDS_EXIF)
+    _save_atomically(image, path, name, _save_options(name, meta))
+    return path
+
+
+def draw_pictures(signals: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Pictures (n, 1 or 3, rows, columns), 0 to 255, as (n, rows, columns, 3) uint8; NaN is black."""
+    levels = np.nan_to_num(np.asarray(signals, dtype=np.float32), nan=0.0, posinf=255.0, neginf=0.0)
+    pixels = np.rint(levels.clip(0, 255)).astype(np.uint8)
+    colour = np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:]))
+    return np.ascontiguousarray(colour.transpose(0, 2, 3, 1))
+
+
+def _turn(pixels: np.ndarray[Any, Any], orientation: int, *, back: bool = False) -> np.ndarray[Any, Any]:
+    """Turns (channels, rows, columns) upright, or ``back`` to how the camera was held."""
+    swap, flip_rows, flip_columns = _UPRIGHT.get(orientation, _UPRIGHT[1])
+    flips = tuple(axis for axis, flip in ((1, flip_rows), (2, flip_columns)) if flip)
+    if back:
+        pixels = np.flip(pixels, flips)
+        return pixels.swapaxes(1, 2) if swap else pixels
+    return np.flip(pixels.swapaxes(1, 2) if swap else pixels, flips)
+
+
+def _separate(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], PictureMetadata]:
+    """A decoded picture as upright levels (channels, rows, columns) and all else."""
+    mode, alpha = image.mode, None
+    if mode in SIXTEEN_BIT:
+        levels, mode = sixteen_bit_levels(image)[None], "I;16"
+    else:
+        grey = mode in ("1", "L", "LA", "La")
+        if image.has_transparency_data:
+            image_alpha = image.convert("LA" if grey else "RGBA")
+            alpha, mode = np.asarray(image_alpha)[..., -1], image_alpha.mode
+        elif mode not in ("1", "L", "CMYK"):
+            mode = "RGB"
+        pixels = np.asarray(eight_bit(image, "L" if grey else "RGB"), dtype=np.float32)
+        levels = pixels[None] if grey else pixels.transpose(2, 0, 1)
+    if len(levels) == 3 and channels == 1:
+        levels, mode = np.tensordot(_LUMA, levels, axes=1)[None], "LA" if alpha is not None else "L"
+    orientation = orientation_of(image)
+    levels = _turn(np.broadcast_to(levels, (channels, *levels.shape[1:])), orientation).copy(order="C")
+    exif = _exif(image)
+    return levels, PictureMetadata(
+        mode=mode,
+        size=(levels.shape[1], levels.shape[2]),
+        alpha=None if alpha is None else _turn(alpha[None], orientation)[0],
+        # Stated elsewhere (XMP, a TIFF's own tag), it is not written, and the picture stays upright.
+        orientation=orientation if _states_orientation(exif) else 1,
+        exif=exif,
+        icc=image.info.get("icc_profile") or b"",
+        dpi=image.info.get("dpi"),
+        # The XMP packet may repeat the orientation and would then contradict the pixels.
+        text=tuple((key, str(text)) for key, text in image.text.items() if "xmp" not in key)
+        if isinstance(image, PngImagePlugin.PngImageFile)
+        else (),
+        compression=str(image.info.get("compression", "raw")),
+    )
+
+
+def _exif(image: Image.Image) -> bytes:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.info.get("exif") or b""
+    kept = Image.Exif()
+    for tag, value in image.getexif().items():
+        if tag in _TIFF_KEPT:
+            kept[tag] = image.getexif().get_ifd(tag) if tag in (34665, 34853) else value
+    return kept.tobytes() if len(kept) else b""
+
+
+def _states_orientation(exif: bytes) -> bool:
+    carrier = Image.new("L", (1, 1))
+    carrier.info["exif"] = exif
+    return orientation_of(carrier) != 1
+
+
+def _join(levels: np.ndarray[Any, Any], meta: PictureMetadata, *, undo: bool) -> Image.Image:
+    """Levels (1 or 3, rows, columns) as a picture of the metadata's mode."""
+    if meta.mode in ("1", "L", "LA", "I;16") and len(levels) == 3:
+        levels = np.tensordot(_LUMA, levels, axes=1)[None]
+    levels = np.clip(levels, 0, 255)
+    pixels = np.rint(levels * 257).astype(np.uint16) if meta.mode == "I;16" else np.rint(levels).astype(np.uint8)
+    if meta.mode in ("RGB", "RGBA", "CMYK"):
+        pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
+    if meta.alpha is not None:
+        pixels = np.concatenate([pixels, meta.alpha[None]])
+    if undo:
+        pixels = _turn(pixels, meta.orientation, back=True)
+    if meta.mode == "1":
+        return Image.fromarray(pixels[0] >= 128)
+    image = Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
+    return image.convert("CMYK") if meta.mode == "CMYK" else image
+
+
+def _save_options(name: str, meta: PictureMetadata) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if name in _HOLDS_EXIF and meta.exif:
+        options["exif"] = meta.exif
+    profile = {b"RGB ": ("RGB", "RGBA"), b"GRAY": ("1", "L", "LA", "I;16"), b"CMYK": ("CMYK",)}
+    if name in _HOLDS_EXIF and meta.mode in profile.get(meta.icc[16:20], ()):
+        options["icc_profile"] = meta.icc
+    if name in _HOLDS_DPI and meta.dpi:
+        options["dpi"] = meta.dpi
+    if name == "JPEG":
+        options |= {"quality": 95, "subsampling": 0}
+    elif name == "WEBP":
+        options |= {"lossless": True, "exact": True}
+    elif name == "TIFF":
+        options["compression"] = meta.compression if meta.compression in _TIFF_COMPRESSIONS else "raw"
+        if meta.mode == "1" and meta.compression in ("group3", "group4"):
+            options["compression"] = meta.compression
+    elif name == "PNG" and meta.text:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        for key, text in meta.text:
+            options["pnginfo"].add_itxt(key, text)
+    return options
+
+
+def _target(path: Path, recording: Recording) -> tuple[Path, str]:
+    """Where to write, and Pillow's name for the format."""
+    if not path.suffix:
+        path = path.with_name(path.name + recording.path.suffix)
+    if path.suffix.lower() not in FORMATS:
+        raise DataError(
+            f"{path}: no picture format ends in {path.suffix!r}",
+            expected=f"one of {', '.join(FORMATS)}",
+            mend="give --out with such an ending",
+        )
+    return path, FORMATS[path.suffix.lower()]
+
+
+def _save_atomically(image: Image.Image, path: Path, name: str, options: dict[str, Any]) -> None:
+    temporary = path.parent / f".{uuid.uuid4().hex}{path.suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            image.save(temporary, format=name, **options)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror or error}",
+            expected="a folder that can be written",
+            mend="give another place with --out",
+        ) from error

@@ -1,0 +1,1 @@
+"""Recipes: presets as Python values, one folder a domain."""

@@ -1,0 +1,97 @@
+"""Faces: restoration and generation.
+
+Each recipe is run by ``vaegan run faces/NAME``; the README beside this file keeps commands, hardware, times and results.
+"""
+
+from __future__ import annotations
+
+from domains.faces import Faces
+from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.objectives import LarsenObjective, ModernObjective, VAEObjective
+from vaegan.recipe import Evaluation, Recipe, Stage
+from vaegan.training import Adam, RMSProp, TrainingConfig
+
+QUICKSTART = Recipe(
+    summary="Grey faces in minutes: one network learns to remove noise and to draw new faces.",
+    domain=Faces(size=64, color=False),
+    model=RestoringConfig(latent=64, vector=True, width=24, widest=96, discriminator_width=8),
+    degradations=("noise sigma=20/255..60/255",),
+    stages=(
+        Stage(
+            VAEObjective(squared=False, beta=0.1, bare=0.3),
+            TrainingConfig(samples=60_000, cpu_minutes=2.4, batch=8, optimizer=Adam(lr=8e-4), flip=True, clip=0.2),
+        ),
+        Stage(
+            ModernObjective(beta=0.1, bare=0.3, prior_samples=True),
+            TrainingConfig(samples=40_000, cpu_minutes=1.0, batch=8, optimizer=Adam(lr=2e-4), flip=True, clip=0.2),
+        ),
+    ),
+    evaluation=Evaluation(conditions=("noise sigma=50/255",), n=60, samples=16),
+)
+
+DENOISE = Recipe(
+    summary="Colour faces under noise, white strokes or blur, restored by one network.",
+    domain=Faces(size=64),
+    model=RestoringConfig(),
+    degradations=(
+        "noise sigma=10/255..60/255",
+        "noise sigma=10/255..60/255 clip=true",
+        "strokes",
+        "strokes coverage=0.02..0.1",
+        "blur",
+    ),
+    stages=(
+        Stage(
+            VAEObjective(squared=False, beta=0.01),
+            TrainingConfig(
+                samples=4_000_000, cpu_minutes=36.0, batch=8, optimizer=Adam(lr=5e-4), flip=True, clip=0.2, warmup=0.03
+            ),
+        ),
+        Stage(
+            ModernObjective(),
+            TrainingConfig(samples=1_000_000, cpu_minutes=8.0, batch=8, optimizer=Adam(lr=1e-4), flip=True, clip=0.2),
+        ),
+    ),
+    evaluation=Evaluation(conditions=("noise sigma=25/255", "noise sigma=50/255", "strokes", "blur sigma=1.5"), n=200),
+)
+
+CELEBA64 = Recipe(
+    summary="Larsen et al. 2015 on 64x64 faces: encode, decode, generate.",
+    domain=Faces(size=64),
+    model=LarsenConfig(),
+    stages=(
+        Stage(
+            LarsenObjective(),
+            TrainingConfig(
+                samples=4_000_000,
+                cpu_minutes=30.0,
+                batch=64,
+                optimizer=RMSProp(),
+                flip=True,
+                clip=0.0,
+                schedule="constant",
+            ),
+        ),
+    ),
+    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=64),
+)
+
+CELEBA64_VAE = Recipe(
+    summary="The yardstick of celeba64: a plain VAE of the same encoder and decoder.",
+    domain=Faces(size=64),
+    model=LarsenConfig(),
+    stages=(
+        Stage(
+            VAEObjective(),
+            TrainingConfig(samples=4_000_000, cpu_minutes=30.0, batch=64, optimizer=Adam(lr=3e-4), flip=True),
+        ),
+    ),
+    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=64),
+)
+
+RECIPES = {
+    "quickstart": QUICKSTART,
+    "denoise": DENOISE,
+    "celeba64": CELEBA64,
+    "celeba64-vae": CELEBA64_VAE,
+}

@@ -1,0 +1,153 @@
+"""The benchmarks' command, and one step of each side on tiny networks."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks import step
+from benchmarks.__main__ import BENCHMARKS, main
+from vaegan.errors import UserError
+from vaegan.models import LarsenConfig
+
+needs_peer = pytest.mark.skipif(
+    importlib.util.find_spec("pythae") is None, reason="pythae is not installed: pip install 'vaegan[bench]'"
+)
+TINY = step.Setting(
+    rounds=2,
+    batch=2,
+    spec=step.FACES.resized(16, 16),
+    networks=LarsenConfig(latent=4, width=4, decoder_width=2, discriminator_width=2, hidden=8, discriminator_hidden=8),
+    conv_channels=4,
+)
+KEYS = [
+    "ratio",
+    "gflop_per_item",
+    "peer_gflop_per_item",
+    "share_of_conv_peak",
+    "peak_memory_mib",
+    "rounds",
+    "batch",
+    "spread",
+    "environment",
+    "notes",
+]
+
+
+def test_without_a_name_the_benchmarks_are_listed(capsys) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", list(BENCHMARKS))
+def test_every_benchmark_can_be_imported(name) -> None:
+    assert callable(importlib.import_module(f"benchmarks.{name}").main)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["stpe"], "unknown benchmark 'stpe'; expected one of step"),
+        (["step", "--rounds", "0"], "--rounds: '0' is not a whole number of at least 1"),
+        (["step", "--batch", "1"], "at least 2"),
+        (["step", "--batch", "x"], "'x' is not a whole number"),
+        (["step", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (["step", "--round", "3"], "unrecognized arguments: --round 3"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(arguments, said, capsys) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_cuda_must_be_there_when_it_is_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="sees no CUDA device; set --device cpu"):
+        step.parse(["--device", "cuda"])
+    assert step.parse([])[0].device == "cpu"
+
+
+def test_quick_gives_way_to_what_is_said_outright() -> None:
+    assert [(s.rounds, s.batch) for s in (step.parse([])[0], step.parse(["--quick"])[0])] == [(7, 16), (2, 4)]
+    quick, as_json = step.parse(["--quick", "--batch", "3", "--json"])
+    assert (quick.rounds, quick.batch, as_json) == (2, 3, True)
+
+
+def test_a_missing_peer_is_one_line_that_names_the_extra(monkeypatch, capsys) -> None:
+    monkeypatch.delitem(sys.modules, "benchmarks.peer", raising=False)
+    for name in [name for name in sys.modules if name == "pythae" or name.startswith("pythae.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pythae", None)
+    assert main(["step", "--quick"]) == 2
+    err = capsys.readouterr().err
+    assert "pip install 'vaegan[bench]'" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_our_step_moves_every_player(precision) -> None:
+    ours = step.our_step(TINY, precision)
+    before = {name: [p.clone() for p in player.parameters()] for name, player in ours.model.players().items()}
+    ours()
+    for name, player in ours.model.players().items():
+        assert all(torch.isfinite(p).all() for p in player.parameters())
+        pairs = zip(before[name], player.parameters(), strict=True)
+        assert any(not torch.equal(old, new) for old, new in pairs)
+
+
+def test_memory_is_counted_from_before_the_networks() -> None:
+    assert 0 <= step.peak_memory("ours", replace(TINY, batch=64)) < 4096
+
+
+@needs_peer
+def test_the_peer_starts_from_our_weights_and_updates_all_three_players() -> None:
+    ours, peer = step.our_step(TINY), step.peer_step(TINY)
+    theirs = peer.trainer.model
+    players = {name: getattr(theirs, name).network for name in ours.model.players()}
+    for name, player in ours.model.players().items():
+        pairs = zip(player.parameters(), players[name].parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+    output = theirs(peer.inputs)
+    assert output.update_encoder
+    assert output.update_decoder
+    assert output.update_discriminator
+    peer()
+    for name, player in ours.model.players().items():
+        pairs = zip(player.parameters(), players[name].parameters(), strict=True)
+        assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@needs_peer
+def test_the_peer_measures_likeness_on_the_same_features() -> None:
+    ours, peer = step.our_step(TINY), step.peer_step(TINY)
+    features = peer.trainer.model.discriminator(peer.inputs.data, output_layer_levels=[step.LAYER])
+    expected = ours.model.discriminator(peer.inputs.data).features[step.LAYER]
+    torch.testing.assert_close(features[f"embedding_layer_{step.LAYER}"], expected)
+
+
+@needs_peer
+def test_the_answer_has_its_keys_and_is_silent_json(monkeypatch, capsys) -> None:
+    # A process of its own would import everything again; only its place in the answer matters here.
+    monkeypatch.setattr(step, "in_own_process", lambda side, setting: 1.0)
+    monkeypatch.setattr(step, "parse", lambda arguments: (replace(TINY, rounds=1), "--json" in arguments))
+    assert main(["step", "--json"]) == 0
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out)
+    assert not captured.err
+    assert list(answer) == KEYS
+    assert all(set(answer[key]) == {"fp32", "bf16"} for key in ("ratio", "share_of_conv_peak", "spread"))
+    assert answer["peer_gflop_per_item"] > answer["gflop_per_item"] > 0
+    for precision, (low, high) in answer["spread"].items():
+        assert low <= answer["ratio"][precision] <= high
+    assert any("no mixed precision" in note for note in answer["notes"])
+    assert main(["step"]) == 0
+    assert "times faster than pythae" in capsys.readouterr().out

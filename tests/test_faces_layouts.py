@@ -1,0 +1,262 @@
+"""Faces: every layout in which they may lie, on made-up data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from domains.faces import Faces
+from vaegan.data import SPLITS
+from vaegan.errors import DataError
+
+SIZE = 8
+
+
+def save(path: Path, seed: int = 0, columns: int = 12, rows: int = 10) -> Path:
+    """A small picture of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def celeba(root: Path, codes: list[int], ending: str = "txt") -> Path:
+    """CelebA's layout, with one frame for each code of the official split; the face is white on black."""
+    frame = np.zeros((218, 178, 3), np.uint8)
+    frame[40:188, 15:163] = 255
+    names = [f"{index + 1:06d}.jpg" for index in range(len(codes))]
+    (root / "img_align_celeba").mkdir(parents=True)
+    for name in names:
+        Image.fromarray(frame).save(root / "img_align_celeba" / name, quality=95)
+    partition = [f"{name} {code}" for name, code in zip(names, codes, strict=True)]
+    attributes = [f"{name} {1 if index % 2 else -1}  1" for index, name in enumerate(names)]
+    if ending == "csv":
+        partition = ["image_id,partition", *(row.replace(" ", ",") for row in partition)]
+        attributes = ["image_id,Bald,Young", *(",".join(row.split()) for row in attributes)]
+    else:
+        attributes = [str(len(names)), "Bald Young ", *attributes]
+    (root / f"list_eval_partition.{ending}").write_text("\n".join(partition) + "\n")
+    (root / f"list_attr_celeba.{ending}").write_text("\n".join(attributes) + "\n")
+    return root
+
+
+def groups_of(domain: Faces) -> dict[str, set[str]]:
+    return {split: set(domain.dataset(split).groups.tolist()) for split in SPLITS}
+
+
+def assert_disjoint(domain: Faces) -> None:
+    """No group in two splits, and no item lost."""
+    groups = groups_of(domain)
+    assert not groups["train"] & groups["val"]
+    assert not groups["train"] & groups["test"]
+    assert not groups["val"] & groups["test"]
+    assert sum(len(domain.dataset(split)) for split in SPLITS) == len(domain.everything())
+
+
+@pytest.mark.parametrize("ending", ["txt", "csv"])
+def test_celeba_follows_its_lists(tmp_path: Path, ending: str) -> None:
+    domain = Faces(celeba(tmp_path, [0, 0, 0, 1, 2, 2], ending), size=SIZE)
+    assert [len(domain.dataset(split)) for split in SPLITS] == [3, 1, 2]
+    train = domain.dataset("train")
+    assert train.names is not None
+    assert train.names.tolist() == ["000001.jpg", "000002.jpg", "000003.jpg"]
+    assert train.attribute_names == ("Bald", "Young")
+    assert train.attributes is not None
+    assert train.attributes.tolist() == [[-1, 1], [1, 1], [-1, 1]]
+    assert "official split" in train.source
+    assert train.signals.min() > 250, "the crop holds the face and nothing of the frame"
+    assert np.asarray(Faces(tmp_path, size=SIZE, crop="none").everything().signals).min() < 50
+    assert_disjoint(domain)
+    inner = Faces(tmp_path / "img_align_celeba", size=SIZE)
+    np.testing.assert_array_equal(inner.dataset("test").signals, domain.dataset("test").signals)
+
+
+def test_celeba_people_stay_together(tmp_path: Path) -> None:
+    root = celeba(tmp_path, [0, 0, 0, 1, 2, 2])
+    identities = [f"{index + 1:06d}.jpg {person}" for index, person in enumerate([7, 7, 8, 9, 5, 5])]
+    (root / "identity_CelebA.txt").write_text("\n".join(identities))
+    assert groups_of(Faces(root, size=SIZE)) == {"train": {"7", "8"}, "val": {"9"}, "test": {"5"}}
+    (root / "identity_CelebA.txt").write_text("\n".join(identities).replace("000004.jpg 9", "000004.jpg 7"))
+    domain = Faces(root, size=SIZE)
+    assert "tears people" in domain.everything().source
+    assert_disjoint(domain)
+
+
+def test_a_sample_of_celeba_is_split_by_group(tmp_path: Path) -> None:
+    domain = Faces(celeba(tmp_path, [0] * 10), size=SIZE)
+    assert "leaves val, test empty" in domain.dataset("test").source
+    assert [len(domain.dataset(split)) for split in SPLITS] == [8, 1, 1]
+    assert_disjoint(domain)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("list_eval_partition.txt", "000001.jpg 0\n", "lacks 000002.jpg, 000003.jpg of 3 pictures"),
+        (
+            "list_eval_partition.txt",
+            "000001.jpg a\n",
+            "line 1: '000001.jpg a'; expected a picture's name and",
+        ),
+        (
+            "list_eval_partition.txt",
+            "".join(f"00000{i}.jpg {i + 3}\n" for i in (1, 2, 3)),
+            "holds .4, 5, 6.; expected 0",
+        ),
+        ("list_attr_celeba.txt", "3\nBald Young\n000001.jpg 1\n", "a line of 2 numbers for each picture"),
+    ],
+)
+def test_broken_lists_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:
+    celeba(tmp_path, [0, 1, 2])
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        Faces(tmp_path, size=SIZE).dataset("train")
+    assert str(tmp_path / name) in str(caught.value)
+    assert "--data" in str(caught.value)
+
+
+def test_folders_of_people_are_groups(tmp_path: Path) -> None:
+    for person in range(12):
+        for shot in range(3):
+            save(tmp_path / "people" / f"p{person}" / f"{shot}.png", seed=10 * person + shot)
+    (tmp_path / "people" / "p0" / "notes.txt").write_text("not a picture")
+    (tmp_path / "people" / "p0" / "._0.png").write_bytes(b"a twin of another system")
+    domain = Faces(tmp_path, size=SIZE)
+    everything = domain.everything()
+    assert set(everything.groups.tolist()) == {f"people/p{person}" for person in range(12)}
+    assert everything.unused == ("people/p0/notes.txt",)
+    assert everything.skipped == ()
+    assert_disjoint(domain)
+
+
+def test_other_folders_have_one_group_a_name(tmp_path: Path) -> None:
+    for index in range(10):
+        save(tmp_path / f"{index}.png", seed=index)
+    save(tmp_path / "deeper" / "still" / "z.BMP", columns=SIZE, rows=SIZE)
+    (tmp_path / "deeper" / "round").symlink_to(tmp_path, target_is_directory=True)
+    everything = Faces(tmp_path, size=SIZE).everything()
+    assert len(everything) == 11, "a link back up is not walked again"
+    assert everything.names is not None
+    assert everything.groups.tolist() == [*map(str, range(10)), "z"]
+    assert everything.names[-1] == "deeper/still/z.BMP"
+    with Image.open(tmp_path / "deeper" / "still" / "z.BMP") as exact:
+        np.testing.assert_array_equal(everything.signals[-1].transpose(1, 2, 0), np.asarray(exact))
+
+
+def test_pairs_of_damaged_and_clear_pictures(tmp_path: Path) -> None:
+    root = tmp_path / "set" / "landscape Images"
+    for index in range(5):
+        save(root / "color" / f"{index}.png", seed=index)
+        save(root / "gray" / f"{index}.jpg", seed=100 + index)
+    domain = Faces(tmp_path, size=SIZE)
+    everything = domain.everything()
+    assert everything.observed is not None
+    assert everything.observed.shape == everything.signals.shape == (5, 3, SIZE, SIZE)
+    np.testing.assert_array_equal(everything.signals, Faces(root / "color", size=SIZE).everything().signals)
+    np.testing.assert_array_equal(everything.observed, Faces(root / "gray", size=SIZE).everything().signals)
+    assert_disjoint(domain)
+    for index in range(20, 27):
+        save(root / "gray" / f"{index}.png")
+    with pytest.raises(DataError, match="20, 21, 22, 23, 24 and 2 more without a partner in color") as caught:
+        domain.everything()
+    assert "--data" in str(caught.value)
+    shutil.rmtree(root / "color")
+    with pytest.raises(DataError, match="holds gray alone; expected gray"):
+        domain.everything()
+
+
+def test_pairs_of_different_proportions_are_corrupt(tmp_path: Path) -> None:
+    save(tmp_path / "gray" / "a.png", columns=12, rows=10)
+    save(tmp_path / "color" / "a.png", columns=10, rows=10)
+    with pytest.raises(DataError, match="the pair differ in proportions"):
+        Faces(tmp_path, size=SIZE).everything()
+
+
+def test_hdf5_of_jpeg_bytes(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.jpg", columns=SIZE, rows=SIZE)
+    content = np.frombuffer(source.read_bytes(), np.uint8)
+    with h5py.File(tmp_path / "faces.h5", "w") as file:
+        jpeg = file.create_dataset("jpeg", (21,), dtype=h5py.vlen_dtype(np.uint8))
+        for index in range(21):
+            jpeg[index] = content if index != 3 else content[:40]
+        file["names"] = np.array([f"{index}.jpg" for index in range(21)], dtype="S10")
+        file["groups"] = np.array([f"p{index // 3}" for index in range(21)], dtype="S10")
+    domain = Faces(tmp_path / "faces.h5", size=SIZE)
+    everything = domain.everything()
+    assert len(everything) == 20
+    assert [item.name for item in everything.skipped] == ["3.jpg"]
+    assert everything.groups[:4].tolist() == ["p0", "p0", "p0", "p1"]
+    with Image.open(source) as expected:
+        np.testing.assert_array_equal(everything.signals[5].transpose(1, 2, 0), np.asarray(expected))
+    assert_disjoint(domain)
+
+
+@pytest.mark.parametrize("shape", [(6, SIZE, SIZE, 3), (6, 3, SIZE, SIZE), (6, SIZE, SIZE), (6, SIZE, SIZE, 1)])
+@pytest.mark.parametrize("ending", ["h5", "npz", "npy"])
+def test_arrays(tmp_path: Path, shape: tuple[int, ...], ending: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    path = tmp_path / f"faces.{ending}"
+    if ending == "h5":
+        with h5py.File(path, "w") as file:
+            file["x"] = pixels
+    else:
+        np.savez(path, x=pixels) if ending == "npz" else np.save(path, pixels)
+    signals = Faces(path, size=SIZE).everything().signals
+    channels_last = pixels[..., None] if pixels.ndim == 3 else pixels
+    expected = channels_last if shape[1] == 3 else channels_last.transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(signals, np.broadcast_to(expected, (6, 3, SIZE, SIZE)))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((2, 4, 4), np.float32)}, r"holds x \(2, 4, 4\) float32; expected a data set 'jpeg'"),
+        (
+            {"x": np.zeros((2, 4, 4), np.uint8), "y": np.zeros((2, 4, 4), np.uint8)},
+            "holds 2 arrays of pictures",
+        ),
+        ({"x": np.zeros((2, 4, 4, 5), np.uint8)}, "1 or 3 channels, last or second"),
+        ({"x": np.zeros((2, 4, 4), np.uint8), "names": np.array(["a"])}, "names of shape"),
+        ({"x": np.array([{"an": "object"}])}, "cannot be opened"),
+    ],
+)
+def test_arrays_that_are_no_pictures(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "faces.npz", **arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        Faces(tmp_path / "faces.npz").everything()
+    assert "--data" in str(caught.value)
+
+
+def make_file(tmp_path: Path) -> Path:
+    (tmp_path / "a.h5").write_text("no HDF5")
+    return tmp_path / "a.h5"
+
+
+def make_other(tmp_path: Path) -> Path:
+    (tmp_path / "a.docx").write_text("a letter")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "none", "does not exist; expected a folder of pictures"),
+        (lambda folder: folder, "is empty; expected a folder of pictures"),
+        (make_other, r"holds no picture, only a\.docx"),
+        (lambda folder: make_other(folder) / "a.docx", "is a file of an unknown kind"),
+        (make_file, "cannot be opened"),
+    ],
+)
+def test_where_there_are_no_pictures(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        Faces(make(tmp_path)).dataset("train")
+    assert str(tmp_path) in str(caught.value)
+    assert "--data" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,149 @@
+"""Networks in 1D and 2D: Table 1's parameters, sizes, periodic axes, conditions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vaegan.errors import UserError
+from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.nn import Conv, DiagonalGaussian, Upsample, active_units, normalisation
+from vaegan.signal import Axis, SignalSpec
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def spec_of(channels: int, sizes: tuple[int, ...], periodic: tuple[bool, ...] | None = None) -> SignalSpec:
+    wraps = periodic or (False,) * len(sizes)
+    return SignalSpec(
+        channels,
+        tuple(Axis(f"a{i}", n, periodic=p) for i, (n, p) in enumerate(zip(sizes, wraps, strict=True))),
+        "V",
+        (-1, 1),
+    )
+
+
+def test_parameter_counts_of_table_1() -> None:
+    model = LarsenConfig().build(spec_of(3, (64, 64)))
+    assert round(count(model.encoder) / 1e6, 2) == 18.07
+    assert round(count(model.decoder) / 1e6, 2) == 4.69
+    assert round(count(model.discriminator) / 1e6, 2) == 10.95
+
+
+SMALL_LARSEN = LarsenConfig(latent=4, width=4, decoder_width=2, discriminator_width=2, hidden=8, discriminator_hidden=8)
+SMALL_MAP = LarsenConfig(
+    latent=4,
+    width=4,
+    decoder_width=2,
+    discriminator_width=2,
+    hidden=0,
+    discriminator_hidden=8,
+    norm="none",
+    discriminator_norm="none",
+)
+SMALL_RESTORING = RestoringConfig(latent=4, width=4, widest=8, discriminator_width=2, discriminator_hidden=8)
+
+
+@pytest.mark.parametrize("config", [SMALL_LARSEN, SMALL_MAP, SMALL_RESTORING])
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("sizes", [(17,), (100,), (181,), (9, 31), (28, 28), (33, 64)])
+@pytest.mark.parametrize("wrap", [False, True])
+def test_any_channels_and_any_size_come_back_exactly(config, channels, sizes, wrap) -> None:
+    spec = spec_of(channels, sizes, (False,) * (len(sizes) - 1) + (wrap,))
+    model = config.build(spec)
+    y = torch.rand(2, *spec.shape)
+    assert model.restore(y).mean.shape == y.shape
+    assert model.sample(3).shape == (3, *spec.shape)
+    verdict = model.judge(y)
+    assert verdict.logits.shape == (2,)
+    assert len(verdict.features) == 4
+
+
+@pytest.mark.parametrize("config", [SMALL_MAP, SMALL_RESTORING])
+def test_a_rotation_by_the_stride_commutes_on_a_periodic_axis(config) -> None:
+    spec = spec_of(2, (16, 32), (False, True))
+    model = config.build(spec).double().eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.2)
+    y = torch.rand(2, *spec.shape, dtype=torch.float64)
+    turned = model.restore(y.roll(8, dims=-1)).mean
+    torch.testing.assert_close(turned, model.restore(y).mean.roll(8, dims=-1))
+    shifted_rows = model.restore(y.roll(8, dims=-2)).mean
+    assert not torch.allclose(shifted_rows, model.restore(y).mean.roll(8, dims=-2)), "an open axis must not wrap"
+
+
+def test_a_wrapped_convolution_is_a_circular_one() -> None:
+    layer = Conv(1, 2, 3, 5, periodic=(True,)).double()
+    x = torch.rand(1, 2, 12, dtype=torch.float64)
+    circular = torch.nn.Conv1d(2, 3, 5, padding=2, padding_mode="circular").double()
+    circular.load_state_dict(layer.layer.state_dict())
+    torch.testing.assert_close(layer(x), circular(x))
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_upsampling_gives_the_size_asked_for(size) -> None:
+    for wrap in (False, True):
+        layer = Upsample(1, 2, 3, 5, periodic=(wrap,))
+        assert layer(torch.rand(1, 2, 4), (size,)).shape == (1, 3, size)
+
+
+def test_gaps_only_leaves_observed_samples_untouched() -> None:
+    spec = spec_of(2, (40,))
+    model = RestoringConfig(latent=4, width=4, widest=8, keep_observed=True).build(spec)
+    y, mask = torch.rand(2, *spec.shape), torch.rand(2, 1, 40) > 0.3
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.2)
+    restored = model.restore(y, mask).mean
+    observed = mask.expand_as(y)
+    assert torch.equal(restored[observed], y[observed])
+    assert not torch.equal(restored[~observed], y[~observed])
+    altered = torch.where(mask, y, 99.0)
+    assert torch.equal(model.restore(altered, mask).mean, restored), "what was not observed must not matter"
+
+
+def test_conditions_matter_and_are_checked() -> None:
+    spec = spec_of(1, (16, 16))
+    model = SMALL_LARSEN.build(spec, classes=3).eval()
+    z = torch.randn(2, 4)
+    a, b = (model.decode(z, condition=torch.tensor([k, k])) for k in (0, 2))
+    assert not torch.allclose(a, b)
+    with pytest.raises(UserError, match="no condition for a network of 3 classes"):
+        model.decode(z)
+    with pytest.raises(UserError, match="unconditional"):
+        SMALL_LARSEN.build(spec).decode(z, condition=torch.tensor([0, 0]))
+
+
+def test_posterior_samples_have_its_mean_and_spread() -> None:
+    q = DiagonalGaussian(torch.tensor([[1.0, -2.0]]).expand(20_000, 2), torch.tensor([[0.0, -2.0]]).expand(20_000, 2))
+    z = q.sample(torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(z.mean(0), torch.tensor([1.0, -2.0]), atol=0.03, rtol=0)
+    torch.testing.assert_close(z.std(0), torch.tensor([1.0, 0.3679]), atol=0.03, rtol=0)
+
+
+def test_kl_is_that_of_torch_distributions() -> None:
+    mean, logvar = torch.randn(3, 2, 5), torch.randn(3, 2, 5)
+    ours = DiagonalGaussian(mean, logvar).kl()
+    normal = torch.distributions.Normal
+    theirs = torch.distributions.kl_divergence(normal(mean, (0.5 * logvar).exp()), normal(0.0, 1.0)).sum((1, 2))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_active_units_counts_what_varies() -> None:
+    means = torch.randn(500, 4) * torch.tensor([1.0, 0.5, 0.01, 0.0])
+    assert active_units(means) == 2
+
+
+def test_unknown_norm_is_named() -> None:
+    with pytest.raises(UserError, match="unknown norm 'layer'"):
+        normalisation("layer", 8, 2)
+
+
+def test_restoration_with_samples_has_spread() -> None:
+    model = SMALL_RESTORING.build(spec_of(1, (32,)))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.2)
+    restored = model.restore(torch.rand(2, 1, 32), samples=8, generator=torch.Generator().manual_seed(0))
+    assert restored.spread is not None
+    assert (restored.spread > 0).any()

@@ -1,0 +1,162 @@
+"""Every player receives exactly the gradient of its own loss, and the step costs no more than it must."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.models.vaegan import VAEGAN
+from vaegan.objectives import Batch, Equilibrium, LarsenObjective, ModernObjective, Objective, VAEObjective
+from vaegan.signal import Axis, SignalSpec
+from vaegan.testing.flops import count_flops
+
+PICTURE = SignalSpec(3, (Axis("height", 12), Axis("width", 10)), "8-bit level", (0, 255))
+SERIES = SignalSpec(2, (Axis("time", 21, 0.004, "s"),), "V", (-1e-4, 1e-4))
+
+LARSEN = {
+    norm: LarsenConfig(
+        latent=3,
+        width=4,
+        decoder_width=2,
+        discriminator_width=2,
+        hidden=6,
+        discriminator_hidden=5,
+        norm=norm,
+        discriminator_norm=norm,
+    )
+    for norm in ("batch", "group", "none")
+}
+RESTORING = {
+    "map": RestoringConfig(latent=3, width=4, widest=8, depth=2, discriminator_width=2, discriminator_hidden=5),
+    "vector": RestoringConfig(
+        latent=3,
+        vector=True,
+        width=4,
+        widest=8,
+        depth=2,
+        discriminator_width=2,
+        discriminator_hidden=5,
+        norm="group",
+    ),
+}
+OBJECTIVES: dict[str, tuple[Objective, ...]] = {
+    "larsen": (
+        LarsenObjective(gamma=0.3),
+        LarsenObjective(gamma=0.3, reconstructions_as_fakes=False, layer=1, equilibrium=Equilibrium()),
+    ),
+    "modern": (
+        ModernObjective(feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, free_bits=0.01),
+        ModernObjective(feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, bare=0.5, prior_samples=True),
+    ),
+    "vae": (VAEObjective(), VAEObjective(squared=False, bare=0.5, free_bits=0.02)),
+}
+
+
+def _setting(config, spec: SignalSpec, classes: int = 0) -> tuple[VAEGAN, Batch]:
+    torch.manual_seed(0)
+    model = config.build(spec, classes).double()
+    for parameter in model.parameters():  # blocks that start at zero would hide a wrong sign
+        torch.nn.init.normal_(parameter, 0.0, 0.2)
+    x = torch.rand(5, *spec.shape, dtype=torch.float64) * 2 - 1
+    if spec.dims == 2:
+        model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    y = x + 0.3 * torch.randn_like(x)
+    mask = torch.rand(5, 1, *spec.sizes) > 0.2
+    condition = torch.randint(0, classes, (5,)) if classes else None
+    return model, Batch(x, y, mask, condition, step=0, progress=0.6)
+
+
+def _reference(objective: Objective, model: VAEGAN, batch: Batch) -> dict[str, list[torch.Tensor | None]]:
+    """Three plain passes: a whole graph for each player, and only that player's loss and parameters."""
+    result = {}
+    for name in objective.players:
+        loss = objective.losses(model, batch, torch.Generator().manual_seed(7))[name]
+        result[name] = list(torch.autograd.grad(loss, list(model.players()[name].parameters()), allow_unused=True))
+    return result
+
+
+CASES = [
+    (kind, index, name, spec)
+    for kind, names in (
+        ("larsen", LARSEN),
+        ("modern", {**RESTORING, "larsen": LARSEN["none"]}),
+        ("vae", {**RESTORING, **LARSEN}),
+    )
+    for index in range(len(OBJECTIVES[kind]))
+    for name in names
+    for spec in (PICTURE, SERIES)
+]
+
+
+@pytest.mark.parametrize(("kind", "index", "name", "spec"), CASES)
+def test_every_player_gets_exactly_its_own_gradient(kind, index, name, spec) -> None:
+    objective = OBJECTIVES[kind][index]
+    config = {**LARSEN, **RESTORING, "larsen": LARSEN["none"]}[name]
+    model, batch = _setting(config, spec, classes=3 if index else 0)
+    expected = _reference(objective, model, batch)
+    objective.backward(model, batch, torch.Generator().manual_seed(7))
+    for player, module in model.players().items():
+        compared = 0
+        for parameter, wanted in zip(module.parameters(), expected.get(player, [None] * 10_000), strict=False):
+            if wanted is None:
+                assert parameter.grad is None or not parameter.grad.any(), (
+                    f"{player} got a gradient that is not its own"
+                )
+                continue
+            assert parameter.grad is not None
+            assert parameter.grad.stride() == parameter.stride(), "a fused optimizer would misread this layout"
+            torch.testing.assert_close(parameter.grad, wanted, rtol=1e-10, atol=1e-10 * float(wanted.abs().max() + 1))
+            compared += bool(wanted.any())
+        assert compared > 0 or player not in objective.players
+
+
+def test_every_objective_is_covered() -> None:
+    tested = {type(objective) for group in OBJECTIVES.values() for objective in group}
+    built_in = {cls for cls in Objective.__subclasses__() if cls.__module__.startswith("vaegan.")}
+    assert built_in == tested
+
+
+def test_signs_follow_algorithm_1() -> None:
+    """The decoder's share of L_GAN is minus the discriminator's: a step along it makes fakes more convincing."""
+    model, batch = _setting(LARSEN["none"], PICTURE)
+    objective = LarsenObjective(gamma=0.0)
+    before = objective.losses(model, batch, torch.Generator().manual_seed(7))["discriminator"]
+    objective.backward(model, batch, torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter -= 1e-4 * parameter.grad
+    after = objective.losses(model, batch, torch.Generator().manual_seed(7))["discriminator"]
+    assert after > before
+
+
+def test_likeness_does_not_train_the_discriminator() -> None:
+    model, batch = _setting(LARSEN["batch"], PICTURE)
+    grads = []
+    for gamma in (1e-6, 1e3):
+        LarsenObjective(gamma=gamma).backward(model, batch, torch.Generator().manual_seed(7))
+        grads.append([p.grad.clone() for p in model.discriminator.parameters()])
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_equilibrium_gates_the_player_that_is_ahead() -> None:
+    sure, unsure = torch.full((4,), 4.0), torch.zeros(4)
+    winning = Equilibrium().gates(sure, -sure)
+    assert (bool(winning["decoder"]), bool(winning["discriminator"])) == (True, False)
+    losing = Equilibrium().gates(-sure, sure)
+    assert (bool(losing["decoder"]), bool(losing["discriminator"])) == (False, True)
+    even = Equilibrium().gates(unsure, unsure)
+    assert bool(even["decoder"])
+    assert bool(even["discriminator"])
+    torn = Equilibrium().gates(sure, sure)  # sure of the real ones, wrong about the fakes: both would wait
+    assert bool(torn["decoder"])
+    assert bool(torn["discriminator"])
+
+
+def test_the_step_costs_at_most_15_7_gflop_an_image() -> None:
+    faces = SignalSpec(3, (Axis("height", 64), Axis("width", 64)), "8-bit level", (0, 255))
+    model = LarsenConfig().build(faces)
+    x = torch.rand(2, *faces.shape) * 2 - 1
+    flops = count_flops(lambda: LarsenObjective().backward(model, Batch(x, x), torch.Generator().manual_seed(0)))
+    assert 15.0 < flops / len(x) / 1e9 <= 15.7

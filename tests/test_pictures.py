@@ -1,0 +1,234 @@
+"""Pictures: what is read can be written back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin
+
+from domains.pictures import PictureMetadata, draw_pictures, read_picture, write_picture
+from vaegan.domain import Recording
+
+ROWS, COLUMNS = 13, 22
+ORIENTATION = ExifTags.Base.Orientation
+
+
+def picture(mode: str, seed: int = 0) -> Image.Image:
+    """Noise in any mode, wider than high so that a swap of the axes shows."""
+    rng = np.random.default_rng(seed)
+    if mode == "I;16":
+        return Image.fromarray(rng.integers(0, 65536, (ROWS, COLUMNS), dtype=np.uint16))
+    if mode == "1":
+        return Image.fromarray(rng.random((ROWS, COLUMNS)) > 0.5)
+    if mode == "P":
+        return picture("RGB", seed).quantize(40)
+    depth = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}[mode]
+    pixels = rng.integers(0, 256, (ROWS, COLUMNS, depth), dtype=np.uint8)
+    return Image.fromarray(pixels[..., 0]) if depth == 1 else Image.fromarray(pixels, mode=mode)
+
+
+def there_and_back(source: Path, channels: int = 3) -> tuple[Image.Image, Image.Image]:
+    """The source, and what comes of reading and writing it."""
+    target = source.with_name(f"back{source.suffix}")
+    assert write_picture(read_picture(source, channels), target) == target
+    with Image.open(source) as before, Image.open(target) as after:
+        before.load()
+        after.load()
+        return before, after
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [
+        *((mode, 3) for mode in ("1", "L", "LA", "RGB", "RGBA", "I;16")),
+        *((mode, 1) for mode in ("1", "L", "LA", "I;16")),
+    ],
+)
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_lossless_formats_come_back_equal(tmp_path: Path, mode: str, ending: str, channels: int) -> None:
+    source = tmp_path / f"a.{ending}"
+    picture(mode).save(source)
+    before, after = there_and_back(source, channels)
+    assert after.mode == before.mode == mode
+    np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"),
+    [("L", "bmp"), ("RGB", "bmp"), ("1", "bmp"), ("L", "pgm"), ("RGB", "ppm"), ("I;16", "pgm"), ("1", "ppm")],
+)
+def test_other_lossless_formats_come_back_equal(tmp_path: Path, mode: str, ending: str) -> None:
+    source = tmp_path / f"a.{ending}"
+    picture(mode).save(source)
+    before, after = there_and_back(source)
+    assert after.mode == before.mode
+    np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_webp_is_written_without_loss(tmp_path: Path, mode: str) -> None:
+    source = tmp_path / "a.webp"
+    picture(mode).save(source, lossless=True, exact=True)
+    before, after = there_and_back(source)
+    assert after.mode == mode
+    np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+
+
+@pytest.mark.parametrize(
+    ("ending", "transparent"), [("png", False), ("png", True), ("tif", False), ("gif", False), ("gif", True)]
+)
+def test_palettes_keep_their_colours(tmp_path: Path, ending: str, transparent: bool) -> None:
+    source = tmp_path / f"a.{ending}"
+    options: dict[str, Any] = {"transparency": 3} if transparent else {}
+    picture("P").save(source, **options)
+    before, after = there_and_back(source)
+    mode = "RGBA" if transparent else "RGB"
+    seen, expected = np.asarray(after.convert(mode)), np.asarray(before.convert(mode))
+    visible = expected[..., -1] > 0 if transparent else np.ones((ROWS, COLUMNS), bool)
+    np.testing.assert_array_equal(seen[visible], expected[visible])
+    if transparent:
+        assert not visible.all()
+        np.testing.assert_array_equal(seen[..., -1], expected[..., -1])
+
+
+def test_sixteen_bits_keep_their_fractions_through_a_change(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    picture("I;16").save(source)
+    recording = read_picture(source, 3)
+    assert recording.signals.dtype == np.float32
+    assert recording.signals.max() <= 255
+    write_picture(recording.with_signals(recording.signals / 2), tmp_path / "half.png")
+    half = np.asarray(Image.open(tmp_path / "half.png")).astype(int)
+    np.testing.assert_allclose(half, np.asarray(Image.open(source)) / 2, atol=0.51)
+    assert len(np.unique(half)) > 256
+
+
+@pytest.mark.parametrize("ending", ["jpg", "tif"])
+def test_cmyk_stays_cmyk(tmp_path: Path, ending: str) -> None:
+    source = tmp_path / f"a.{ending}"
+    smooth = Image.linear_gradient("L").resize((40, 30))
+    Image.merge("CMYK", [smooth, smooth.transpose(Image.Transpose.ROTATE_180), smooth, smooth]).save(source)
+    before, after = there_and_back(source)
+    assert after.mode == before.mode == "CMYK"
+    np.testing.assert_allclose(np.asarray(after.convert("RGB")), np.asarray(before.convert("RGB")).astype(int), atol=6)
+
+
+def test_jpeg_is_written_well(tmp_path: Path) -> None:
+    source = tmp_path / "a.jpeg"
+    picture("RGB").save(source, quality=60)
+    _, after = there_and_back(source)
+    reference = tmp_path / "reference.jpg"
+    picture("RGB").save(reference, quality=95)
+    assert isinstance(after, JpegImagePlugin.JpegImageFile)
+    assert JpegImagePlugin.get_sampling(after) == 0
+    with Image.open(reference) as expected:
+        assert after.quantization == expected.quantization
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
+def test_orientation_is_applied_and_undone(tmp_path: Path, orientation: int, ending: str) -> None:
+    source = tmp_path / f"a.{ending}"
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    exif[ExifTags.Base.Artist] = "Ada"
+    quality: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
+    mode = "RGB" if ending == "jpg" else "RGBA"
+    Image.linear_gradient("L").resize((COLUMNS, ROWS)).convert(mode).save(source, exif=exif, **quality)
+    with Image.open(source) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    recording = read_picture(source, 3)
+    np.testing.assert_array_equal(draw_pictures(recording.signals)[0], np.asarray(upright))
+    before, after = there_and_back(source)
+    assert after.getexif()[ExifTags.Base.Artist] == "Ada"
+    assert after.getexif().get(ORIENTATION, 1) == before.getexif().get(ORIENTATION, 1)
+    np.testing.assert_allclose(np.asarray(after), np.asarray(before).astype(int), atol=3 if ending == "jpg" else 0)
+
+
+def test_a_format_without_exif_gets_the_upright_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    picture("RGB").save(tmp_path / "a.png", exif=exif)
+    write_picture(read_picture(tmp_path / "a.png", 3), tmp_path / "b.bmp")
+    assert Image.open(tmp_path / "b.bmp").size == (ROWS, COLUMNS)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+def test_profile_resolution_and_texts_are_kept(tmp_path: Path, ending: str) -> None:
+    source = tmp_path / f"a.{ending}"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Title", "A face")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Leica"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] = 200
+    options: dict[str, Any] = {"pnginfo": texts} if ending == "png" else {}
+    picture("RGB").save(source, icc_profile=profile, dpi=(300, 300), exif=exif.tobytes(), **options)
+    before, after = there_and_back(source)
+    assert after.info["icc_profile"] == profile
+    assert after.getexif()[ExifTags.Base.Make] == "Leica"
+    assert after.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 200
+    if ending != "webp":
+        assert after.info["dpi"] == pytest.approx(before.info["dpi"])
+    if isinstance(after, PngImagePlugin.PngImageFile):
+        assert after.text["Title"] == "A face"
+    write_picture(read_picture(source, 1), source.with_name(f"grey.{ending}"))
+    grey = Image.open(source.with_name(f"grey.{ending}"))
+    assert ending == "webp" or "icc_profile" not in grey.info, "a colour profile does not describe greys"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_broken_exif_does_not_spoil_a_picture(tmp_path: Path) -> None:
+    picture("RGB").save(tmp_path / "a.jpg", exif=b"Exif\0\0no tags at all")
+    before, after = there_and_back(tmp_path / "a.jpg")
+    assert after.size == before.size
+
+
+def test_a_tiff_keeps_its_compression(tmp_path: Path) -> None:
+    picture("RGB").save(tmp_path / "a.tiff", compression="tiff_lzw")
+    _, after = there_and_back(tmp_path / "a.tiff")
+    assert after.info["compression"] == "tiff_lzw"
+
+
+def test_a_grey_domain_sees_luma_and_writes_grey(tmp_path: Path) -> None:
+    picture("RGBA").save(tmp_path / "a.png")
+    recording = read_picture(tmp_path / "a.png", 1)
+    assert recording.signals.shape == (1, 1, ROWS, COLUMNS)
+    luma = np.asarray(picture("RGBA").convert("RGB").convert("L"), dtype=float)
+    np.testing.assert_allclose(recording.signals[0, 0], luma, atol=1)
+    write_picture(recording, tmp_path / "b.png")
+    assert Image.open(tmp_path / "b.png").mode == "LA"
+
+
+def test_names_without_an_ending_and_pictures_without_a_past(tmp_path: Path) -> None:
+    picture("L").save(tmp_path / "a.png")
+    recording = read_picture(tmp_path / "a.png", 3)
+    assert recording.format == "PNG"
+    assert isinstance(recording.metadata, PictureMetadata)
+    assert write_picture(recording, tmp_path / "new" / "b") == tmp_path / "new" / "b.png"
+    made = Recording(np.full((1, 3, 4, 5), 300.0), tmp_path / "made.png", "PNG")
+    assert Image.open(write_picture(made, tmp_path / "made.png")).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_drawing(channels: int) -> None:
+    drawn = draw_pictures(np.full((2, channels, 4, 6), [[[[np.nan, -5, 0, 99.6, 255, 900]]]]))
+    assert drawn.shape == (2, 4, 6, 3)
+    assert drawn.dtype == np.uint8
+    assert drawn[0, 0, :, 0].tolist() == [0, 0, 0, 100, 255, 255]
+
+
+def test_real_photographs_come_back(tmp_path: Path, test_data: Path) -> None:
+    sources = sorted(
+        path for path in (test_data / "photos" / "old").rglob("*") if path.suffix.lower() in (".png", ".jpg")
+    )
+    assert sources
+    for source in sources[:3]:
+        target = write_picture(read_picture(source, 3), tmp_path / source.name)
+        with Image.open(source) as before, Image.open(target) as after:
+            assert (after.mode, after.size, after.format) == (before.mode, before.size, before.format)
+            if before.format == "PNG":
+                np.testing.assert_array_equal(np.asarray(after), np.asarray(before))

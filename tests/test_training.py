@@ -1,0 +1,207 @@
+"""The loop: it learns, resumes exactly, gates without touching, stops on NaN, and averages over processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from vaegan.data import SignalSet
+from vaegan.degradation import GaussianNoise
+from vaegan.errors import TrainingError, UserError
+from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.objectives import Equilibrium, LarsenObjective, ModernObjective, Objective, VAEObjective
+from vaegan.objectives.base import Batch
+from vaegan.signal import Axis, SignalSpec
+from vaegan.training import Adam, AveragedWeights, Feed, RMSProp, TrainingConfig, fit, make_fabric
+from vaegan.training.gating import step_if
+from vaegan.training.state import load_tensors, save_tensors
+
+SPEC = SignalSpec(1, (Axis("time", 32, 0.01, "s"),), "V", (-1.0, 1.0))
+RESTORING = RestoringConfig(latent=4, width=8, widest=16, depth=2, discriminator_width=2, discriminator_hidden=8)
+LARSEN = LarsenConfig(latent=4, width=4, decoder_width=2, discriminator_width=2, hidden=8, discriminator_hidden=8)
+CONFIG = TrainingConfig(samples=160, cpu_minutes=60, batch=8, optimizer=Adam(lr=1e-3), log_every=5, precision="32-true")
+
+
+def waves(n: int = 64) -> SignalSet:
+    time = np.linspace(0, 2 * np.pi, 32)
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (n, 1, 1))
+    groups = np.asarray([str(i) for i in range(n)])
+    return SignalSet(np.sin(2 * time + phase).astype(np.float32) * 0.8, groups)
+
+
+def feed(batch: int = 8, **more) -> Feed:
+    return Feed(waves(), lambda x: x, GaussianNoise((0.05, 0.2)), batch=batch, device=torch.device("cpu"), **more)
+
+
+def trained(objective: Objective, config: TrainingConfig = CONFIG, model_config=RESTORING, folder: Path | None = None):
+    torch.manual_seed(0)
+    return fit(model_config.build(SPEC), objective, feed(), config, fabric=make_fabric("cpu", "32-true"), folder=folder)
+
+
+def test_a_denoiser_learns_to_denoise() -> None:
+    state = trained(VAEObjective(squared=False, beta=1e-3), replace(CONFIG, samples=6_000))
+    batch, _ = feed(batch=64, seed=99)(0, 0.0)
+    with torch.no_grad():
+        restored = state.averaged.restore(batch.y).mean
+    assert (restored - batch.x).square().mean() < 0.5 * (batch.y - batch.x).square().mean()
+
+
+@pytest.mark.parametrize(
+    "objective", [VAEObjective(), ModernObjective(), LarsenObjective(layer=2, equilibrium=Equilibrium())]
+)
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(objective, tmp_path, monkeypatch) -> None:
+    model_config = LARSEN if isinstance(objective, LarsenObjective) else RESTORING
+    whole = trained(objective, model_config=model_config)
+
+    class Interruption(Exception):
+        pass
+
+    def interrupted(self, step, progress, original=Feed.__call__):
+        if step == 10 and not resumed:
+            raise Interruption
+        return original(self, step, progress)
+
+    resumed = False
+    monkeypatch.setattr(Feed, "__call__", interrupted)
+    every_step = replace(CONFIG, save_minutes=0.0)
+    with pytest.raises(Interruption):
+        trained(objective, every_step, model_config, tmp_path)
+    resumed = True
+    rest = trained(objective, every_step, model_config, tmp_path)
+    assert rest.samples == whole.samples == 160
+    for name, tensor in whole.averaged.state_dict().items():
+        torch.testing.assert_close(rest.averaged.state_dict()[name], tensor, rtol=1e-6, atol=1e-7, msg=name)
+    assert [row["samples"] for row in rest.history][-1] == 160
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path) -> None:
+    first = trained(VAEObjective(), folder=tmp_path)
+    again = trained(VAEObjective(), folder=tmp_path)
+    assert again.done
+    assert again.step == first.step
+    longer = trained(VAEObjective(), replace(CONFIG, samples=240), folder=tmp_path)
+    assert longer.samples == 240
+
+
+@pytest.mark.parametrize("make", [Adam(lr=0.1), RMSProp(lr=0.1)])
+def test_a_gated_player_keeps_weights_and_moments(make) -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = make.build([weight])
+    for gate in (False, True, False):
+        before = weight.detach().clone()
+        moments = {k: v.clone() for k, v in optimizer.state[weight].items() if isinstance(v, torch.Tensor)}
+        weight.grad = torch.tensor([1.0, 2.0, 3.0])
+        step_if(optimizer, torch.tensor(gate))
+        assert torch.equal(weight, before) is not gate
+        if not gate:
+            for name, value in optimizer.state[weight].items():
+                assert torch.equal(value, moments.get(name, torch.zeros_like(value))), name
+
+
+@dataclass(frozen=True)
+class Exploding(Objective):
+    players: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+
+    def losses(self, model, batch: Batch, generator):
+        loss = (model.decode(model.encode(batch.y).posterior.mean) ** 2).mean()
+        return dict.fromkeys(self.players, loss * (float("nan") if batch.step == 7 else 1.0))
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_is_named(tmp_path) -> None:
+    with pytest.raises(TrainingError, match=r"the term 'encoder' is nan at step 8; .*learning rate"):
+        trained(Exploding(), replace(CONFIG, save_minutes=0.0), folder=tmp_path)
+    tensors, info = load_tensors(tmp_path / "state.safetensors")
+    assert info["step"] == 7
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_every_batch_depends_on_seed_and_number_alone() -> None:
+    a, b = feed(seed=3), feed(seed=3)
+    for step in (0, 5):
+        b(step, 0.0)
+    (one, _), (two, _) = a(9, 0.0), b(9, 0.0)
+    assert torch.equal(one.x, two.x)
+    assert torch.equal(one.y, two.y)
+    assert not torch.equal(one.x, feed(seed=4)(9, 0.0)[0].x)
+
+
+def test_an_epoch_shows_every_item_once() -> None:
+    data = waves(30)
+    numbered = replace(data, signals=np.arange(30, dtype=np.float32).reshape(30, 1, 1).repeat(32, 2))
+    source = Feed(numbered, lambda x: x, None, batch=7, device=torch.device("cpu"))
+    seen = torch.cat([source(step, 0.0)[0].x[:, 0, 0] for step in range(30)])  # 210 = 7 epochs
+    for epoch in seen.view(7, 30):
+        assert sorted(epoch.tolist()) == list(range(30))
+
+
+def test_two_processes_see_different_halves_of_a_batch() -> None:
+    whole = feed(batch=8)(3, 0.0)[0].x
+    halves = torch.cat([feed(batch=4, rank=rank, world=2)(3, 0.0)[0].x for rank in (0, 1)])
+    assert torch.equal(whole, halves)
+
+
+def test_the_average_forgets_its_start() -> None:
+    model = RESTORING.build(SPEC)
+    average = AveragedWeights(model, share=0.05)
+    for parameter in model.parameters():
+        torch.nn.init.ones_(parameter)
+    for step in range(1, 200):
+        average.update(model, 8 * step, 8)
+    assert all(torch.allclose(p, torch.ones_like(p), atol=1e-3) for p in average.model.parameters())
+
+
+def test_saved_files_are_complete_or_absent(tmp_path) -> None:
+    path = tmp_path / "state.safetensors"
+    save_tensors(path, {"a": torch.ones(2)}, {"step": 1})
+    with pytest.raises(TypeError):
+        save_tensors(path, {"a": torch.ones(2)}, {"step": object()})
+    assert load_tensors(path)[1] == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
+    path.write_bytes(b"broken")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_tensors(path)
+
+
+PROCESS = """
+import json, sys, torch
+from tests.test_training import RESTORING, SPEC, waves
+from vaegan.objectives import VAEObjective
+from vaegan.training import Adam, Feed, TrainingConfig, fit, make_fabric
+fabric = make_fabric("cpu", "32-true")
+torch.manual_seed(0)
+world, rank = fabric.world_size, fabric.global_rank
+data = Feed(waves(), lambda x: x, None, batch=8 // world, device=fabric.device, rank=rank, world=world)
+class Fixed(VAEObjective):
+    # The posterior's noise differs between processes; without it the mean over processes is the whole batch's gradient.
+    def losses(self, model, batch, generator):
+        x = model.decode(model.encode(batch.y).posterior.mean)
+        return dict.fromkeys(self.players, (x - batch.x).square().mean())
+config = TrainingConfig(samples=80, cpu_minutes=60, batch=8, optimizer=Adam(lr=1e-3), log_every=5, clip=0.0)
+state = fit(RESTORING.build(SPEC), Fixed(), data, config, fabric=fabric)
+if fabric.is_global_zero:
+    print(json.dumps([float(p.double().sum()) for p in state.model.parameters()]))
+"""
+
+
+def test_two_processes_train_as_one(tmp_path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(PROCESS)
+    root = Path(__file__).parents[1]
+
+    def sums(command: list[str]) -> list[float]:
+        environment = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+        result = subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, check=False)
+        assert result.returncode == 0, result.stderr[-2000:]
+        return json.loads(next(line for line in result.stdout.splitlines() if line.startswith("[")))
+
+    one = sums([sys.executable, str(script)])
+    two = sums([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)])
+    assert two == pytest.approx(one, rel=1e-4, abs=1e-4)

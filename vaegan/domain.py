@@ -1,0 +1,128 @@
+"""The contract of an adapter: how one kind of signal enters the toolkit and leaves it again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vaegan import baselines as classical
+from vaegan.data import SPLITS, SignalSet, Split
+from vaegan.degradation import GENERIC, Degradation
+from vaegan.drawing import draw_signals
+from vaegan.errors import DataError
+from vaegan.signal import SignalSpec
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Signals read from one file, with what is needed to write the same kind of file back.
+
+    Attributes:
+        signals: (n, channels, *any size) in physical units.
+        path: the file that was read.
+        format: the domain's name for the file's format.
+        metadata: whatever the domain needs to write the file back; nothing else reads it.
+        spread: standard deviation of a restoration, shaped as ``signals``, in the same unit.
+    """
+
+    signals: np.ndarray[Any, Any]
+    path: Path
+    format: str
+    metadata: Any = None
+    spread: np.ndarray[Any, Any] | None = None
+
+    def with_signals(self, signals: np.ndarray[Any, Any], spread: np.ndarray[Any, Any] | None = None) -> Recording:
+        """The same recording with other values."""
+        return replace(self, signals=signals, spread=spread)
+
+
+class Domain(ABC):
+    """One kind of signal. ``spec`` and ``dataset`` are all that a new domain must write.
+
+    Args:
+        data: the user's data (a file or a folder), or ``None`` for the domain's embedded default.
+    """
+
+    data: Path | None
+
+    def __init__(self, data: str | Path | None = None) -> None:
+        self.data = None if data is None else Path(data)
+
+    @property
+    @abstractmethod
+    def spec(self) -> SignalSpec:
+        """What one signal looks like."""
+
+    @abstractmethod
+    def dataset(self, split: Split) -> SignalSet:
+        """The signals of a split; no group may be in two splits."""
+
+    def everything(self) -> SignalSet:
+        """All signals of all splits, for judging a run on data that it never saw."""
+        parts = [self.dataset(split) for split in SPLITS]
+        names = ("signals", "groups", "names", "observed", "labels", "attributes")
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in names
+            if all(getattr(part, name) is not None for part in parts)
+        }
+        return replace(parts[0], **joined)
+
+    def to_model(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
+        """Physical units to model units: ``spec.value_range`` becomes [-1, 1]."""
+        low, high = self.spec.value_range
+        x = x if x.is_floating_point() else x.to(torch.float32)
+        return (x - low) * (2.0 / (high - low)) - 1.0
+
+    def to_physical(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
+        """Model units to physical units; the inverse of ``to_model``."""
+        low, high = self.spec.value_range
+        return (x + 1.0) * ((high - low) / 2.0) + low
+
+    def degradations(self) -> Mapping[str, Callable[..., Degradation]]:
+        """Degradations by name, each a callable whose arguments a condition such as ``noise sigma=50/255`` gives."""
+        return {name: make for name, make in GENERIC.items() if self.spec.dims in make.dims}
+
+    def baselines(self) -> Mapping[str, classical.Baseline]:
+        """Classical restorers that stand beside the network in every table."""
+        return classical.defaults(self.spec)
+
+    def metrics(self) -> Mapping[str, Any]:
+        """Restoration metrics that this domain adds to the general ones (see :mod:`vaegan.metrics.restoration`)."""
+        return {}
+
+    def features(self) -> Callable[[Tensor], Tensor] | None:
+        """A feature extractor for judging generated signals, (batch, channels, *space) in model units to (batch, d)."""
+        return None
+
+    def read(self, path: Path) -> Recording:
+        """Reads one file whole, at its own size.
+
+        Raises:
+            DataError: when the domain reads no files, or not this one.
+        """
+        raise DataError(
+            f"{path}: the domain {type(self).__name__} reads no files",
+            expected="a domain with read and write",
+            mend="implement Domain.read and Domain.write",
+        )
+
+    def write(self, recording: Recording, path: Path) -> Path:
+        """Writes a recording in the format that it was read from; returns where.
+
+        Raises:
+            DataError: when the domain writes no files.
+        """
+        raise DataError(f"{path}: the domain {type(self).__name__} writes no files", mend="implement Domain.write")
+
+    def draw(self, signals: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Pictures of signals for a report: (n, channels, *space) in physical units to (n, rows, columns, 3) uint8."""
+        return draw_signals(signals, self.spec)

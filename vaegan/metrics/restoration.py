@@ -1,0 +1,185 @@
+"""Measures of a restored signal against its truth: one value an item, physical units, a fixed range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from vaegan.errors import DataError
+
+Array: TypeAlias = NDArray[Any]
+Signals: TypeAlias = Float[np.ndarray, "n channels *space"]
+"""Signals in physical units."""
+Values: TypeAlias = Float[np.ndarray, " n"]
+"""One value an item."""
+
+HIGHEST_PSNR = 100.0
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure of a restored signal.
+
+    Attributes:
+        name: as it stands in ``metrics.json``.
+        function: (restored, truth, data_range) to one value an item; signals are (n, channels, *space) floats
+            in physical units, ``data_range`` is the width of the spec's value range. NaN where the measure is
+            not defined for an item, which then does not count.
+        unit: ``{unit}`` stands for the signal's own unit.
+        better: which way is better.
+    """
+
+    name: str
+    function: Callable[[Array, Array, float], Array]
+    unit: str
+    better: Literal["higher", "lower"]
+
+    def unit_of(self, signal_unit: str) -> str:
+        """The unit for signals of this unit."""
+        unit = f"({signal_unit})" if " " in signal_unit and self.unit != "{unit}" else signal_unit
+        return self.unit.replace("{unit}", unit)
+
+
+def mse(restored: Signals, truth: Signals, data_range: float) -> Values:
+    """Mean squared error of each item, in squared signal units (``data_range`` is not used)."""
+    error = _error(restored, truth)
+    mean: Array = np.square(error).mean(axis=1)
+    return mean
+
+
+def mse_255(restored: Signals, truth: Signals, data_range: float) -> Values:
+    """Mean squared error of each item on the scale on which the full range is 255."""
+    scaled: Array = mse(restored, truth, data_range) * (255.0 / data_range) ** 2
+    return scaled
+
+
+def rmse(restored: Signals, truth: Signals, data_range: float) -> Values:
+    """Root of the mean squared error of each item, in signal units (``data_range`` is not used)."""
+    return np.asarray(np.sqrt(mse(restored, truth, data_range)))
+
+
+def mae(restored: Signals, truth: Signals, data_range: float) -> Values:
+    """Mean absolute error of each item, in signal units (``data_range`` is not used)."""
+    mean: Array = np.abs(_error(restored, truth)).mean(axis=1)
+    return mean
+
+
+def nrmse(restored: Signals, truth: Signals, data_range: float) -> Values:
+    """Euclidean norm of the error over that of the truth, NaN where that is zero (no ``data_range``)."""
+    error = np.linalg.norm(_error(restored, truth), axis=1)
+    norm = np.linalg.norm(truth.reshape(len(truth), -1).astype(np.float64), axis=1)
+    quotient: Array = np.divide(error, norm, out=np.full(len(norm), np.nan), where=norm > 0)
+    return quotient
+
+
+def psnr(restored: Signals, truth: Signals, data_range: float) -> Values:
+    """Peak signal-to-noise ratio of each item in dB, ``10 log10(data_range² / MSE)``; at most 100 dB."""
+    relative = mse(restored, truth, data_range) / data_range**2
+    decibel: Array = -10.0 * np.log10(np.maximum(relative, 10.0 ** (-HIGHEST_PSNR / 10.0)))
+    return decibel
+
+
+def ssim(restored: Signals, truth: Signals, data_range: float) -> Values:
+    """Structural similarity of each item (Wang et al. 2004, Eq. 13), -1 to 1, the mean over its channels.
+
+    The window is Gaussian with sigma 1.5 over 11 samples along each axis; where an axis is shorter than that,
+    the window shrinks to the largest odd size that fits, and its sigma in proportion.
+    """
+    from skimage.metrics import structural_similarity
+
+    _check(restored, truth)
+    window = min(11, *truth.shape[2:])
+    window -= 1 - window % 2
+    return np.asarray(
+        [
+            structural_similarity(
+                b.astype(np.float64),
+                a.astype(np.float64),
+                win_size=window,
+                gaussian_weights=True,
+                sigma=1.5 * window / 11,
+                use_sample_covariance=False,
+                data_range=data_range,
+                channel_axis=0,
+            )
+            for a, b in zip(restored, truth, strict=True)
+        ],
+        dtype=np.float64,
+    )
+
+
+def _check(restored: Array, truth: Array) -> None:
+    """Stops where signals cannot be compared.
+
+    Raises:
+        DataError: for other shapes, and for values that are not finite.
+    """
+    if restored.shape != truth.shape:
+        raise DataError(f"restored signals of shape {restored.shape}", expected=f"the truth's {truth.shape}")
+    for name, signals in (("restored", restored), ("true", truth)):
+        bad = np.asarray([not np.isfinite(signal).all() for signal in signals])
+        if bad.any():
+            raise DataError(
+                f"{int(bad.sum())} of {len(bad)} {name} signals hold NaN or infinity (the first is item "
+                f"{int(bad.argmax())})",
+                expected="finite values",
+            )
+
+
+def _error(restored: Array, truth: Array) -> Array:
+    """(n, values) differences in double precision."""
+    _check(restored, truth)
+    difference: Array = restored.astype(np.float64) - truth.astype(np.float64)
+    return difference.reshape(len(truth), -1)
+
+
+RESTORATION: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("psnr", psnr, "dB", "higher"),
+        Metric("ssim", ssim, "1", "higher"),
+        Metric("mse", mse, "{unit}²", "lower"),
+        Metric("mse_255", mse_255, "(1/255 of range)²", "lower"),
+        Metric("rmse", rmse, "{unit}", "lower"),
+        Metric("mae", mae, "{unit}", "lower"),
+        Metric("nrmse", nrmse, "1", "lower"),
+    )
+}
+"""The measures that every domain has."""
+
+
+def summarise(values: Values, *, seed: int = 0) -> dict[str, Any]:
+    """Mean and its 95 % confidence interval by the percentile bootstrap (Efron 1979), 1,000 resamples.
+
+    Args:
+        values: one an item; NaN marks items for which the measure is not defined, and does not count.
+        seed: of the resampling.
+
+    Returns:
+        ``{"mean": float, "ci95": [low, high], "n": int}``; with one item both bounds are the mean.
+
+    Raises:
+        DataError: when no value is left, or one is infinite.
+    """
+    defined = np.asarray(values, dtype=np.float64)
+    defined = defined[~np.isnan(defined)]
+    n = len(defined)
+    if n == 0 or not np.isfinite(defined).all():
+        raise DataError(f"{n} values to summarise, or an infinite one among them", expected="finite values")
+    generator = np.random.default_rng(seed)
+    block = max(1, min(RESAMPLES, 2_000_000 // n))  # bounds the memory, not the number of resamples
+    means = np.concatenate(
+        [
+            defined[generator.integers(0, n, (min(block, RESAMPLES - done), n))].mean(axis=1)
+            for done in range(0, RESAMPLES, block)
+        ]
+    )
+    mean = float(defined.mean())
+    low, high = np.percentile(means, [2.5, 97.5]) if n > 1 else (mean, mean)
+    return {"mean": mean, "ci95": [float(low), float(high)], "n": n}

@@ -1,0 +1,246 @@
+"""The VAE-GAN (Larsen et al. 2015): encoder, decoder, and a discriminator that lends its hidden layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vaegan.degradation.base import normal
+from vaegan.models.base import Model, ModelConfig, Restored
+from vaegan.nn import (
+    Context,
+    Decoder,
+    DiagonalGaussian,
+    Discriminator,
+    Encoder,
+    Encoding,
+    Norm,
+    RestoringDecoder,
+    RestoringEncoder,
+    Verdict,
+)
+from vaegan.signal import SignalSpec
+
+
+class VAEGAN(Model):
+    """``y -> q(z | y) -> x̂ = G(z)``, judged by D.
+
+    Args:
+        spec: the signals that go in and come out.
+        encoder: maps (y) to a posterior, or (y, mask) to an :class:`~vaegan.nn.Encoding` with the context of a
+            restoring path.
+        decoder: maps z, and the context where there is one, to a signal.
+        discriminator: judges signals.
+        classes: number of classes that decoder and discriminator are conditioned on, or 0.
+    """
+
+    def __init__(
+        self,
+        spec: SignalSpec,
+        encoder: Encoder | RestoringEncoder,
+        decoder: Decoder | RestoringDecoder,
+        discriminator: Discriminator,
+        *,
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.spec, self.classes = spec, classes
+        self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
+        self.latent_shape = encoder.latent_shape
+
+    def players(self) -> dict[str, nn.Module]:
+        """``encoder``, ``decoder`` and ``discriminator``."""
+        return {"encoder": self.encoder, "decoder": self.decoder, "discriminator": self.discriminator}
+
+    def encode(
+        self, y: Float[Tensor, "batch channels *space"], mask: Bool[Tensor, "batch 1 *space"] | None = None
+    ) -> Encoding:
+        """q(z | y), and the context where the model has a restoring path."""
+        if isinstance(self.encoder, RestoringEncoder):
+            encoding: Encoding = self.encoder(y, mask)
+            return encoding
+        q: DiagonalGaussian = self.encoder(y if mask is None else y * mask)
+        return Encoding(q)
+
+    def decode(
+        self,
+        z: Float[Tensor, "batch *latent"],
+        context: Context | None = None,
+        condition: Tensor | None = None,
+    ) -> Float[Tensor, "batch channels *space"]:
+        """x̂ = G(z), or G(z; context) on the restoring path."""
+        if isinstance(self.decoder, RestoringDecoder):
+            restored: Tensor = self.decoder(z, context, condition)
+            return restored
+        generated: Tensor = self.decoder(z, condition)
+        return generated
+
+    def judge(self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None = None) -> Verdict:
+        """The discriminator's logits and hidden layers."""
+        verdict: Verdict = self.discriminator(x, condition)
+        return verdict
+
+    def sample(
+        self, n: int, *, generator: torch.Generator | None = None, condition: Tensor | None = None
+    ) -> Float[Tensor, "n channels *space"]:
+        """Decodes draws from N(0, I)."""
+        like = next(self.parameters())
+        return self.decode(normal((n, *self.latent_shape), like, generator), None, condition)
+
+    def restore(
+        self,
+        y: Float[Tensor, "batch channels *space"],
+        mask: Bool[Tensor, "batch 1 *space"] | None = None,
+        *,
+        samples: int = 0,
+        generator: torch.Generator | None = None,
+        condition: Tensor | None = None,
+    ) -> Restored:
+        """Decodes the posterior mean, or mean and spread over ``samples`` draws from the posterior."""
+        encoding = self.encode(y, mask)
+        q = encoding.posterior
+        if samples < 1:
+            return Restored(self.decode(q.mean.to(y), encoding.context, condition))
+        total, squares = torch.zeros_like(y), torch.zeros_like(y)
+        for _ in range(samples):
+            z = q.sample(normal(tuple(q.mean.shape), q.mean, generator))
+            x = self.decode(z.to(y), encoding.context, condition)
+            total, squares = total + x, squares + x.square()
+        mean = total / samples
+        variance = (squares / samples - mean.square()).clamp(min=0) * (samples / max(samples - 1, 1))
+        return Restored(mean, variance.sqrt())
+
+
+def _initialise(model: nn.Module) -> None:
+    """N(0, 0.02) for every weight of a convolution or dense layer (Radford et al. 2016)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@dataclass(frozen=True)
+class LarsenConfig(ModelConfig):
+    """The networks of Larsen et al. 2015, Table 1 (its code's dense layer of 1,024).
+
+    Args:
+        latent: length of z, or its channels where ``hidden`` is 0 (a latent map).
+        width: channels of the encoder's first convolution.
+        decoder_width: channels after the decoder's last up-sampling.
+        discriminator_width: channels of the discriminator's first convolution.
+        depth: how often the size is halved.
+        hidden: units of the encoder's dense layer; 0 for a latent map.
+        discriminator_hidden: units of the discriminator's dense layer.
+        norm: of encoder and decoder.
+        discriminator_norm: of the discriminator; ``"none"`` for the modern objective.
+        spectral: spectral norm in the discriminator.
+        leak: slope below 0 of the discriminator's activation; Larsen's ReLU is 0.
+    """
+
+    latent: int = 128
+    width: int = 64
+    decoder_width: int = 32
+    discriminator_width: int = 32
+    depth: int = 3
+    hidden: int = 1024
+    discriminator_hidden: int = 512
+    norm: Norm = "batch"
+    discriminator_norm: Norm = "batch"
+    spectral: bool = False
+    leak: float = 0.0
+
+    def build(self, spec: SignalSpec, classes: int = 0) -> VAEGAN:
+        """Encoder 18.07 M, decoder 4.69 M, discriminator 10.95 M parameters at 64x64x3."""
+        encoder = Encoder(
+            spec, latent=self.latent, width=self.width, depth=self.depth, hidden=self.hidden, norm=self.norm
+        )
+        decoder = Decoder(
+            spec,
+            latent=self.latent,
+            width=self.decoder_width,
+            depth=self.depth,
+            vector=self.hidden > 0,
+            norm=self.norm,
+            classes=classes,
+        )
+        model = VAEGAN(spec, encoder, decoder, _discriminator(self, spec, classes), classes=classes)
+        if not self.spectral:
+            _initialise(model)
+        return model
+
+
+@dataclass(frozen=True)
+class RestoringConfig(ModelConfig):
+    """A restoring VAE-GAN: skips and residual prediction beside the latent; without them the same decoder generates.
+
+    Args:
+        latent: length of z, or its channels for a map.
+        vector: a vector latent (better to generate from) instead of a map (any size, better to restore with).
+        width: channels of the finest level; each coarser one doubles them up to ``widest``.
+        widest: most channels of a level.
+        depth: how often the size is halved.
+        blocks: residual blocks a level.
+        norm: of encoder and decoder; ``"none"`` keeps the network local.
+        keep_observed: return observed samples unchanged (for data of which only gaps are to be filled).
+        discriminator_width, discriminator_depth, discriminator_hidden, discriminator_norm, spectral, leak: as for the
+            discriminator of :class:`LarsenConfig`.
+    """
+
+    latent: int = 32
+    vector: bool = False
+    width: int = 32
+    widest: int = 128
+    depth: int = 3
+    blocks: int = 1
+    norm: Norm = "none"
+    keep_observed: bool = False
+    discriminator_width: int = 16
+    discriminator_depth: int = 3
+    discriminator_hidden: int = 256
+    discriminator_norm: Norm = "none"
+    spectral: bool = False
+    leak: float = 0.2
+
+    def build(self, spec: SignalSpec, classes: int = 0) -> VAEGAN:
+        """The model for these signals."""
+        encoder = RestoringEncoder(
+            spec,
+            latent=self.latent,
+            width=self.width,
+            depth=self.depth,
+            widest=self.widest,
+            blocks=self.blocks,
+            vector=self.vector,
+            norm=self.norm,
+        )
+        decoder = RestoringDecoder(
+            spec,
+            latent=self.latent,
+            width=self.width,
+            depth=self.depth,
+            widest=self.widest,
+            blocks=self.blocks,
+            vector=self.vector,
+            norm=self.norm,
+            classes=classes,
+            keep_observed=self.keep_observed,
+        )
+        return VAEGAN(spec, encoder, decoder, _discriminator(self, spec, classes), classes=classes)
+
+
+def _discriminator(config: LarsenConfig | RestoringConfig, spec: SignalSpec, classes: int) -> Discriminator:
+    depth = config.depth if isinstance(config, LarsenConfig) else config.discriminator_depth
+    return Discriminator(
+        spec,
+        width=config.discriminator_width,
+        depth=depth,
+        hidden=config.discriminator_hidden,
+        norm=config.discriminator_norm,
+        spectral=config.spectral,
+        leak=config.leak,
+        classes=classes,
+    )

@@ -1,0 +1,197 @@
+"""Convolutions for 1D and 2D signals from one table, with the padding that each axis asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from vaegan.errors import UserError
+
+CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
+BATCH_NORM: dict[int, type[nn.Module]] = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+
+Norm = Literal["batch", "group", "none"]
+
+
+def halved(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Sizes after a convolution of stride 2 with 'same' padding: half, rounded up."""
+    return tuple((size + 1) // 2 for size in sizes)
+
+
+def pyramid(sizes: Sequence[int], levels: int) -> list[tuple[int, ...]]:
+    """The sizes at each level of a network that halves ``levels`` times, the finest first."""
+    result = [tuple(sizes)]
+    for _ in range(levels):
+        result.append(halved(result[-1]))
+    return result
+
+
+def normalisation(norm: Norm, channels: int, dims: int) -> nn.Module:
+    """A normalisation layer over ``channels``; ``dims`` is 0 for features without axes.
+
+    Batch norm has the momentum and epsilon of Larsen et al.'s released code (0.9 there is PyTorch's 0.1; 1e-6).
+    """
+    if norm == "batch":
+        return BATCH_NORM[dims](channels, eps=1e-6, momentum=0.1)
+    if norm == "group":
+        groups = next(g for g in (16, 8, 4, 2, 1) if g == 1 or (channels % g == 0 and channels // g >= 4))
+        return nn.GroupNorm(groups, channels, eps=1e-6)
+    if norm == "none":
+        return nn.Identity()
+    raise UserError(f"unknown norm {norm!r}", expected="'batch', 'group' or 'none'", mend="set norm=...")
+
+
+def _constrained(layer: nn.Module, spectral: bool) -> nn.Module:
+    return spectral_norm(layer) if spectral else layer
+
+
+class Conv(nn.Module):
+    """A convolution with 'same' padding: zeros at open ends, a wrap along periodic axes.
+
+    Args:
+        dims: 1 or 2.
+        inputs, outputs: channels.
+        kernel: odd size along every axis.
+        stride: 1 keeps the size, 2 gives half of it, rounded up.
+        periodic: for each axis whether it wraps; an axis whose size the stride does not divide cannot commute with rolls.
+        bias: whether a constant is added.
+        spectral: whether the weight is divided by its spectral norm (Miyato et al. 2018).
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        periodic: Sequence[bool] = (),
+        bias: bool = True,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        wraps = tuple(periodic) or (False,) * dims
+        margin = kernel // 2
+        self.margins = [margin if wrap else 0 for wrap in wraps]
+        padding = tuple(0 if wrap else margin for wrap in wraps)
+        layer = CONV[dims](inputs, outputs, kernel, stride=stride, padding=padding, bias=bias)
+        self.layer = _constrained(layer, spectral)
+
+    def forward(self, x: Float[Tensor, "batch inputs *space"]) -> Float[Tensor, "batch outputs *smaller"]:
+        """Convolves."""
+        return self.layer(wrapped(x, self.margins))
+
+
+def wrapped(x: Tensor, margins: Sequence[int]) -> Tensor:
+    """``x`` continued by ``margins`` samples at both ends of each axis as if it were periodic there."""
+    for axis, margin in enumerate(margins, start=2):
+        if margin:
+            size = x.shape[axis]
+            index = torch.arange(-margin, size + margin, device=x.device) % size
+            x = x.index_select(axis, index)
+    return x
+
+
+class Upsample(nn.Module):
+    """A transposed convolution of stride 2 that returns exactly the size asked for.
+
+    Args:
+        dims: 1 or 2.
+        inputs, outputs: channels.
+        kernel: odd size along every axis.
+        periodic: for each axis whether it wraps.
+        bias: whether a constant is added.
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        inputs: int,
+        outputs: int,
+        kernel: int = 5,
+        *,
+        periodic: Sequence[bool] = (),
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.margins = [(kernel // 2 + 1) // 2 if wrap else 0 for wrap in (tuple(periodic) or (False,) * dims)]
+        self.layer = TRANSPOSED[dims](inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=bias)
+
+    def forward(
+        self, x: Float[Tensor, "batch inputs *space"], sizes: Sequence[int]
+    ) -> Float[Tensor, "batch outputs *larger"]:
+        """Up-samples to ``sizes``, each of which halves (rounded up) to that of ``x``."""
+        if not any(self.margins):
+            return self.layer(x, output_size=list(sizes))
+        # Along a wrapped axis the output is made longer, then cut to its middle: 2 samples for each one of the input.
+        longer = [
+            2 * (n + 2 * margin) if margin else size
+            for n, size, margin in zip(x.shape[2:], sizes, self.margins, strict=True)
+        ]
+        whole = self.layer(wrapped(x, self.margins), output_size=longer)
+        for axis, (size, margin) in enumerate(zip(sizes, self.margins, strict=True), start=2):
+            if margin:
+                whole = whole.narrow(axis, 2 * margin, size)
+        return whole
+
+
+class Linear(nn.Module):
+    """A dense layer, with spectral norm where asked."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, spectral: bool = False) -> None:
+        super().__init__()
+        self.layer = _constrained(nn.Linear(inputs, outputs, bias=bias), spectral)
+
+    def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
+        """``W x + b``."""
+        return self.layer(x)
+
+
+class Condition(nn.Module):
+    """A class as channels that are added to features: one learned vector for each class.
+
+    Args:
+        classes: number of classes; 0 for an unconditional network (then the features pass unchanged).
+        channels: of the features.
+    """
+
+    def __init__(self, classes: int, channels: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(classes, channels) if classes else None
+
+    def forward(
+        self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None
+    ) -> Float[Tensor, "batch channels *space"]:
+        """Adds the class's vector at every place.
+
+        Raises:
+            UserError: when a conditional network gets no condition, or an unconditional one gets one.
+        """
+        if self.table is None:
+            if condition is not None:
+                raise UserError(
+                    "a condition for an unconditional network",
+                    expected="condition=None",
+                    mend="build it with classes=...",
+                )
+            return x
+        if condition is None:
+            raise UserError(
+                f"no condition for a network of {self.table.num_embeddings} classes",
+                expected="condition=(batch,) class indices",
+            )
+        shift = self.table(condition)
+        return x + shift.view(*shift.shape, *(1 for _ in x.shape[2:]))
+
+
+def repeated(x: Float[Tensor, "batch channels *space"], sizes: Sequence[int]) -> Float[Tensor, "batch channels *other"]:
+    """Nearest-neighbour up-sampling to ``sizes``: it knows no borders, so it commutes with rolls of a periodic axis."""
+    return F.interpolate(x, size=list(sizes), mode="nearest")

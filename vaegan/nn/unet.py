@@ -1,0 +1,193 @@
+"""The restoring path: an encoder that also hands over what it saw at each scale, and a decoder that can use it.
+
+The coarsest features reach the decoder only through the latent; the finer ones only through skips; the observed signal
+is added at the end, so that the network predicts what to change. Without the skips (``context=None``) the decoder is a
+plain generator of the same weights: that is how one network restores and generates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vaegan.nn.blocks import ResBlock
+from vaegan.nn.conv import Condition, Conv, Linear, Norm, pyramid, repeated
+from vaegan.nn.posterior import DiagonalGaussian, posterior
+from vaegan.signal import SignalSpec
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the decoder may see of the observed signal beside the latent.
+
+    Attributes:
+        observed: the observed signal, 0 where nothing was observed.
+        seen: 1 where a sample was observed, else 0.
+        skips: features from fine to coarse, the coarsest level excluded.
+    """
+
+    observed: Float[Tensor, "batch channels *space"]
+    seen: Float[Tensor, "batch 1 *space"]
+    skips: tuple[Float[Tensor, "batch features *smaller"], ...]
+
+    def kept(self, keep: Float[Tensor, " batch"]) -> Context:
+        """The same context, with the items where ``keep`` is 0 wiped."""
+
+        def wipe(x: Tensor) -> Tensor:
+            return x * keep.to(x.dtype).view(-1, *(1 for _ in x.shape[1:]))
+
+        return Context(wipe(self.observed), wipe(self.seen), tuple(wipe(skip) for skip in self.skips))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A posterior, and the context of a restoring path (``None`` for a plain encoder)."""
+
+    posterior: DiagonalGaussian
+    context: Context | None = None
+
+
+def unet_channels(width: int, depth: int, widest: int) -> list[int]:
+    """Channels of each level, the finest first: doubled from level to level up to ``widest``."""
+    return [min(width * 2**level, widest) for level in range(depth + 1)]
+
+
+class RestoringEncoder(nn.Module):
+    """Residual blocks at each scale, then a posterior at the coarsest.
+
+    Args:
+        spec: the observed signals.
+        latent: latent dimensions: the length of a vector, or the channels of a map.
+        width: channels of the finest level.
+        depth: how often the size is halved.
+        widest: most channels of a level.
+        blocks: residual blocks a level.
+        vector: whether the latent is a vector or a map at the coarsest size.
+        norm: ``"batch"``, ``"group"`` or ``"none"``; only without a norm is the network local.
+    """
+
+    def __init__(
+        self,
+        spec: SignalSpec,
+        *,
+        latent: int,
+        width: int,
+        depth: int,
+        widest: int,
+        blocks: int,
+        vector: bool,
+        norm: Norm,
+    ) -> None:
+        super().__init__()
+        dims, wraps = spec.dims, spec.periodic
+        channels = unet_channels(width, depth, widest)
+        self.stem = Conv(dims, spec.channels + 1, width, 3, periodic=wraps)
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(ResBlock(dims, c, norm=norm, periodic=wraps) for _ in range(blocks))) for c in channels
+        )
+        self.downs = nn.ModuleList(Conv(dims, a, b, 3, stride=2, periodic=wraps) for a, b in pairwise(channels))
+        coarsest = pyramid(spec.sizes, depth)[-1]
+        self.vector = vector
+        self.head: nn.Module = (
+            Linear(channels[-1] * prod(coarsest), 2 * latent)
+            if vector
+            else Conv(dims, channels[-1], 2 * latent, 3, periodic=wraps)
+        )
+        self.latent_shape = (latent,) if vector else (latent, *coarsest)
+
+    def forward(
+        self, y: Float[Tensor, "batch channels *space"], mask: Bool[Tensor, "batch 1 *space"] | None = None
+    ) -> Encoding:
+        """q(z | y) and the context.
+
+        Args:
+            y: observed signals in model units.
+            mask: True where a sample was observed; ``None`` where all are.
+        """
+        seen = torch.ones_like(y[:, :1]) if mask is None else mask.to(y.dtype)
+        observed = y * seen
+        h = self.stem(torch.cat([observed, seen], dim=1))
+        skips = []
+        for level, down in zip(self.levels, self.downs, strict=False):
+            h = level(h)
+            skips.append(h)
+            h = down(h)
+        h = self.levels[-1](h)
+        return Encoding(posterior(self.head(h.flatten(1) if self.vector else h)), Context(observed, seen, tuple(skips)))
+
+
+class RestoringDecoder(nn.Module):
+    """A latent, and optionally a context, to a signal.
+
+    Args:
+        spec: the signals that come out.
+        latent, width, depth, widest, blocks, vector, norm: as of the encoder.
+        classes: number of classes for a conditional decoder, else 0.
+        keep_observed: return observed samples unchanged, for data of which only gaps are to be filled.
+    """
+
+    def __init__(
+        self,
+        spec: SignalSpec,
+        *,
+        latent: int,
+        width: int,
+        depth: int,
+        widest: int,
+        blocks: int,
+        vector: bool,
+        norm: Norm,
+        classes: int = 0,
+        keep_observed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.keep_observed = keep_observed
+        dims, wraps = spec.dims, spec.periodic
+        channels = unet_channels(width, depth, widest)
+        self.sizes = pyramid(spec.sizes, depth)
+        self.coarsest = (channels[-1], *self.sizes[-1])
+        self.vector = vector
+        self.spread: nn.Module = (
+            Linear(latent, prod(self.coarsest)) if vector else Conv(dims, latent, channels[-1], 3, periodic=wraps)
+        )
+        self.condition = Condition(classes, channels[-1])
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(ResBlock(dims, c, norm=norm, periodic=wraps) for _ in range(blocks))) for c in channels
+        )
+        self.ups = nn.ModuleList(Conv(dims, b, a, 3, periodic=wraps) for a, b in pairwise(channels))
+        self.adapters = nn.ModuleList(Conv(dims, c, c, 1, bias=False) for c in channels[:-1])
+        self.last = Conv(dims, channels[0], spec.channels, 3, periodic=wraps)
+
+    def forward(
+        self,
+        z: Float[Tensor, "batch latent *coarse"],
+        context: Context | None = None,
+        condition: Tensor | None = None,
+    ) -> Float[Tensor, "batch channels *space"]:
+        """x̂ = G(z; context), in model units.
+
+        Args:
+            z: (batch, latent) or (batch, latent, *coarsest size).
+            context: what the encoder saw; ``None`` to generate.
+            condition: (batch,) class indices for a conditional decoder.
+        """
+        h = self.spread(z)
+        h = h.view(-1, *self.coarsest) if self.vector else h
+        h = self.levels[-1](self.condition(h, condition))
+        sizes: Sequence[Sequence[int]] = self.sizes if context is None else [skip.shape[2:] for skip in context.skips]
+        for i in range(len(self.ups) - 1, -1, -1):
+            h = self.ups[i](repeated(h, sizes[i]))
+            if context is not None:
+                h = h + self.adapters[i](context.skips[i])
+            h = self.levels[i](h)
+        change = self.last(F.silu(h))
+        if context is None:
+            return change
+        return context.observed + (change * (1.0 - context.seen) if self.keep_observed else change)

@@ -1,0 +1,109 @@
+"""The contract of a training objective: one scalar a player, and the exact gradient of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vaegan.models.base import Model
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step sees.
+
+    Attributes:
+        x: clean signals, in model units.
+        y: observed signals, in model units.
+        mask: True where a sample was observed, or ``None``.
+        condition: class of each item, or ``None``.
+        step: number of this step, from 0.
+        progress: share of the budget that is used up, 0 to 1.
+    """
+
+    x: Float[Tensor, "batch channels *space"]
+    y: Float[Tensor, "batch channels *space"]
+    mask: Bool[Tensor, "batch 1 *space"] | None = None
+    condition: Int[Tensor, " batch"] | None = None
+    step: int = 0
+    progress: float = 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What :meth:`Objective.backward` tells the loop, all of it tensors on the device.
+
+    Attributes:
+        terms: scalars to log.
+        gates: for a player, False (a 0-dim bool tensor) where its update is to be skipped.
+    """
+
+    terms: dict[str, Tensor]
+    gates: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Objective(ABC):
+    """What a model is trained for. Only ``losses`` must be written; ``backward`` may be overridden by a cheaper exact one.
+
+    Attributes:
+        players: names of the model's players that this objective trains.
+    """
+
+    players: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
+        """One scalar for each player, as plain as the paper; each player descends its own."""
+
+    def backward(self, model: Model, batch: Batch, generator: torch.Generator | None) -> Step:
+        """Fills every player's ``.grad`` with exactly the gradient of that player's loss, one pass a player."""
+        losses = self.losses(model, batch, generator)
+        for name in self.players:
+            parameters = trainable(model.players()[name])
+            assign(parameters, gradient([losses[name]], parameters, retain=True))
+        return Step({name: loss.detach() for name, loss in losses.items()})
+
+
+def trainable(player: nn.Module) -> list[nn.Parameter]:
+    """A player's parameters that take gradients."""
+    return [p for p in player.parameters() if p.requires_grad]
+
+
+def gradient(
+    outputs: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor | None] | None = None,
+    *,
+    retain: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Vector-Jacobian product; ``None`` for inputs that the outputs do not depend on."""
+    if not inputs:
+        return ()
+    return torch.autograd.grad(outputs, inputs, cotangents, retain_graph=retain, allow_unused=True)
+
+
+def assign(parameters: Iterable[nn.Parameter], *gradients: Sequence[Tensor | None]) -> None:
+    """Sets each parameter's ``.grad`` to the sum of its gradients."""
+    for parameter, *parts in zip(parameters, *gradients, strict=True):
+        known = [part for part in parts if part is not None]
+        total = None if not known else sum(known[1:], known[0])
+        if total is not None and total.stride() != parameter.stride():
+            # ``autograd.grad`` may return another memory layout, and fused optimizers walk raw memory.
+            total = torch.empty_like(parameter).copy_(total)
+        parameter.grad = total
+
+
+def leaf(x: Tensor) -> Tensor:
+    """``x`` cut off from its graph, as a place where a gradient can be asked for."""
+    return x.detach().requires_grad_()
+
+
+def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same numbers without their graph."""
+    return {name: value.detach() for name, value in terms.items()}

@@ -1,0 +1,90 @@
+"""Where an objective cuts the graph of a VAE-GAN, so that each player's gradient is computed once.
+
+The graph is cut at the latent and the context (between encoder and decoder) and at every generated signal (between decoder
+and discriminator). A gradient that arrives at a cut is carried on by hand, as the cotangent of the part before it. Nothing
+is recomputed, and no gradient can reach a player that it is not meant for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vaegan.degradation.base import normal, uniform
+from vaegan.errors import UserError
+from vaegan.models.base import Model
+from vaegan.models.vaegan import VAEGAN
+from vaegan.nn import Context, DiagonalGaussian
+from vaegan.objectives.base import Batch, leaf
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The random numbers of a step, drawn once so that every way to compute its gradients sees the same.
+
+    Attributes:
+        posterior: standard normal, for z ~ q(z | y).
+        prior: standard normal, z_p itself.
+        keep: 1 for the items that keep their context, 0 for those restored from the latent alone.
+    """
+
+    posterior: Float[Tensor, "batch *latent"]
+    prior: Float[Tensor, "batch *latent"]
+    keep: Float[Tensor, " batch"] | None
+
+    @staticmethod
+    def draw(model: VAEGAN, batch: Batch, generator: torch.Generator | None, bare: float = 0.0) -> Noise:
+        """Draws in a fixed order; ``bare`` is the share of items that lose their context."""
+        shape = (batch.x.shape[0], *model.latent_shape)
+        posterior, prior = normal(shape, batch.x, generator), normal(shape, batch.x, generator)
+        keep = (uniform(shape[0], batch.x, generator) >= bare).to(batch.x) if bare > 0 else None
+        return Noise(posterior, prior, keep)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The encoder's side of the cut: what it says, what it hands over, and the leaves that the decoder receives.
+
+    Attributes:
+        q: the posterior.
+        outputs: z and the skips, still attached to the encoder.
+        leaves: the same values, detached, each asking for its gradient.
+        context: the context made of the leaves, or ``None``.
+    """
+
+    q: DiagonalGaussian
+    outputs: tuple[Tensor, ...]
+    leaves: tuple[Tensor, ...]
+    context: Context | None
+
+
+def encode(model: VAEGAN, batch: Batch, noise: Noise, *, cut: bool) -> Encoded:
+    """Runs the encoder and draws z; with ``cut`` the decoder's inputs are detached, without they stay attached."""
+    encoding = model.encode(batch.y, batch.mask)
+    context = encoding.context
+    if context is not None and noise.keep is not None:
+        context = context.kept(noise.keep)
+    skips = () if context is None else context.skips
+    outputs = (encoding.posterior.sample(noise.posterior.to(encoding.posterior.mean)), *skips)
+    leaves = tuple(leaf(output) for output in outputs) if cut else outputs
+    if context is not None:
+        context = Context(context.observed, context.seen, leaves[1:])
+    return Encoded(encoding.posterior, outputs, leaves, context)
+
+
+def as_vaegan(model: Model) -> VAEGAN:
+    """The model, if it is a VAE-GAN.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if not isinstance(model, VAEGAN):
+        raise UserError(
+            f"a {type(model).__name__} for a VAE-GAN's objective",
+            expected="a VAEGAN",
+            mend="set another objective",
+        )
+    return model

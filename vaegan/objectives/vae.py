@@ -1,0 +1,56 @@
+"""The variational autoencoder: the yardstick without a discriminator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vaegan.models.base import Model
+from vaegan.objectives import terms
+from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
+from vaegan.objectives.cut import Noise, as_vaegan, encode
+
+
+@dataclass(frozen=True)
+class VAEObjective(Objective):
+    """Pixel error + β KL, per element: a VAE on a VAE-GAN's encoder and decoder, its discriminator left alone.
+
+    Args:
+        beta: weight of the KL (in nats) divided by the signal's number of elements.
+        squared: ½ squared error over ``variance`` (a Gaussian likelihood) instead of the absolute error.
+        variance: of the Gaussian likelihood, in model units squared.
+        free_bits: nats a latent dimension that are not charged.
+        bare: share of the items that are restored from the latent alone, without the context of a restoring path.
+    """
+
+    players: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+
+    beta: float = 1.0
+    squared: bool = True
+    variance: float = 0.05
+    free_bits: float = 0.0
+    bare: float = 0.0
+
+    def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
+        """The negative evidence lower bound per element, the same for both players."""
+        model = as_vaegan(model)
+        encoded = encode(model, batch, Noise.draw(model, batch, generator, self.bare), cut=False)
+        x_tilde = model.decode(encoded.leaves[0], encoded.context, batch.condition)
+        elements = prod(batch.x.shape[1:])
+        if self.squared:
+            error = terms.squared_error(batch.x, x_tilde) / (elements * self.variance)
+        else:
+            error = terms.absolute_error(batch.x, x_tilde)
+        loss = error + self.beta * terms.kl_free_bits(encoded.q, self.free_bits) / elements
+        return dict.fromkeys(self.players, loss)
+
+    def backward(self, model: Model, batch: Batch, generator: torch.Generator | None) -> Step:
+        """One pass for both players, whose loss is the same."""
+        loss = self.losses(model, batch, generator)["encoder"]
+        parameters = [p for name in self.players for p in trainable(model.players()[name])]
+        assign(parameters, gradient([loss], parameters))
+        return Step({"elbo": loss.detach()})

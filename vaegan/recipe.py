@@ -1,0 +1,195 @@
+"""A recipe: a domain, a model, its training stages and its evaluation, as one value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vaegan import plugins, serial
+from vaegan.data import SPLITS, SignalSet
+from vaegan.degradation import Degradation, OneOf, build
+from vaegan.domain import Domain
+from vaegan.errors import UserError
+from vaegan.models import ModelConfig
+from vaegan.objectives import ModernObjective, Objective
+from vaegan.training import OptimizerConfig, TrainingConfig
+
+UNLIMITED = 1e9
+"""Minutes that no run takes; JSON has no infinity."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: what for, and how.
+
+    Args:
+        objective: what the model is trained for.
+        training: how long and how.
+    """
+
+    objective: Objective = ModernObjective()  # noqa: RUF009 - frozen
+    training: TrainingConfig = TrainingConfig()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a trained model is judged on.
+
+    Args:
+        conditions: degradations at stated severities, such as ``noise sigma=50/255``.
+        n: test items for each condition; all where there are fewer.
+        samples: signals drawn from the prior for the report; 0 for a model that does not generate.
+        seed: of the choice of items, of the degradations and of the samples.
+    """
+
+    conditions: tuple[str, ...] = ()
+    n: int = 200
+    samples: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A domain, a model, its training stages, its evaluation.
+
+    Args:
+        summary: one line for ``vaegan list``.
+        domain: where the signals come from.
+        model: what is trained.
+        stages: one or several stages of training; each goes on with the weights of the one before.
+        degradations: what training degrades signals with; each sample gets one of them. None: clean in, clean out.
+        evaluation: what it is judged on.
+        conditional: condition decoder and discriminator on the items' classes.
+    """
+
+    summary: str
+    domain: Domain
+    model: ModelConfig
+    stages: tuple[Stage, ...] = (Stage(),)
+    degradations: tuple[str, ...] = ()
+    evaluation: Evaluation = Evaluation()
+    conditional: bool = False
+
+    def smoke(self) -> Recipe:
+        """The same recipe made tiny: a few steps a stage, two test items a condition."""
+        return replace(
+            self,
+            stages=tuple(
+                replace(
+                    stage,
+                    training=replace(
+                        stage.training, samples=12, batch=4, minutes=None, cpu_minutes=UNLIMITED, log_every=1
+                    ),
+                )
+                for stage in self.stages
+            ),
+            evaluation=replace(self.evaluation, n=2, samples=min(self.evaluation.samples, 4)),
+        )
+
+    def with_budget(self, samples: int | None = None, minutes: float | None = None) -> Recipe:
+        """The same recipe with another length; several stages share it as they share the recipe's own.
+
+        Args:
+            samples: training samples in all. Where only these are given, time does not end the training.
+            minutes: minutes in all, on any device.
+        """
+        if samples is None and minutes is None:
+            return self
+        for name, value in (("samples", samples), ("minutes", minutes)):
+            if value is not None and value <= 0:
+                raise UserError(f"--{name} is {value}", expected="above 0", mend=f"set --{name}")
+        all_samples = sum(stage.training.samples for stage in self.stages)
+        all_minutes = sum(stage.training.cpu_minutes for stage in self.stages)
+        stages = []
+        for stage in self.stages:
+            training = stage.training
+            changed: dict[str, Any] = {}
+            if minutes is not None:
+                changed["minutes"] = minutes * training.cpu_minutes / all_minutes
+            else:
+                changed |= {"minutes": None, "cpu_minutes": UNLIMITED}
+            if samples is not None:
+                changed["samples"] = max(training.batch, round(samples * training.samples / all_samples))
+            stages.append(replace(stage, training=replace(training, **changed)))
+        return replace(self, stages=tuple(stages))
+
+    def with_data(self, data: Path | None) -> Recipe:
+        """The same recipe on other data of the same kind."""
+        return self if data is None else replace(self, domain=domain_on(self.domain, data))
+
+    def degradation(self) -> Degradation | None:
+        """What a training sample suffers."""
+        makers = self.domain.degradations()
+        built = [build(condition, makers) for condition in self.degradations]
+        return None if not built else built[0] if len(built) == 1 else OneOf(*built)
+
+
+def domain_on(domain: Domain, data: Path | None) -> Domain:
+    """A domain with the same options on other data."""
+    if is_dataclass(domain):
+        return replace(domain, data=data)
+    return type(domain)(data=data)
+
+
+BUDGET = ("samples", "minutes", "cpu_minutes", "log_every", "save_minutes")
+
+
+def to_json(name: str, recipe: Recipe) -> dict[str, Any]:
+    """A recipe under its name as JSON: what ``recipe.json`` holds, and replays."""
+    domain = recipe.domain
+    options: dict[str, Any] = {}
+    if is_dataclass(domain):
+        options = {f.name: serial.encode(getattr(domain, f.name)) for f in fields(domain)}
+    content = {f.name: serial.encode(getattr(recipe, f.name)) for f in fields(recipe) if f.name != "domain"}
+    data = None if domain.data is None else str(domain.data)
+    return {
+        "name": name,
+        **content,
+        "domain": {"name": plugins.domain_name(domain), "options": {**options, "data": data}},
+    }
+
+
+def from_json(content: Mapping[str, Any]) -> tuple[str, Recipe]:
+    """The name and the recipe that ``to_json`` wrote.
+
+    Raises:
+        UserError: when something is unknown, as a domain that is not installed.
+    """
+    plugins.recipes()  # third-party objectives and models are known once their recipes are imported
+    known = {cls.__name__: cls for base in (ModelConfig, Objective, OptimizerConfig) for cls in serial.subclasses(base)}
+    known |= {cls.__name__: cls for cls in (Stage, TrainingConfig, Evaluation)}
+    options = dict(content["domain"]["options"])
+    options["data"] = None if options.get("data") is None else Path(options["data"])
+    cls = plugins.domain_class(content["domain"]["name"])
+    values = {f.name: content[f.name] for f in fields(Recipe) if f.name in content and f.name != "domain"}
+    recipe = Recipe(
+        summary=values["summary"],
+        domain=cls(**options),
+        model=serial.decode(values["model"], ModelConfig, known),  # type: ignore[type-abstract]
+        stages=tuple(serial.decode(stage, Stage, known) for stage in values["stages"]),
+        degradations=tuple(values["degradations"]),
+        evaluation=serial.decode(values["evaluation"], Evaluation, known),
+        conditional=bool(values["conditional"]),
+    )
+    return str(content["name"]), recipe
+
+
+def identity(name: str, recipe: Recipe, data_sha256: str) -> str:
+    """A run's id: a hash of the recipe and of its data's content, the budget and the data's place left out."""
+    content = to_json(name, recipe)
+    content["domain"]["options"].pop("data")
+    for stage in content["stages"]:
+        for key in BUDGET:
+            stage["training"].pop(key)
+    content.pop("evaluation")
+    text = json.dumps([content, data_sha256], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def data_sets(domain: Domain) -> dict[str, SignalSet]:
+    """The three splits of a domain."""
+    return {split: domain.dataset(split) for split in SPLITS}

@@ -1,0 +1,179 @@
+"""The contract of a domain, run on any implementation of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vaegan.data import SPLITS, SignalSet
+from vaegan.domain import Domain
+from vaegan.signal import SignalSpec
+from vaegan.testing.degradations import ContractError, check_degradation
+
+INSPECTED = 512
+"""Items of each split whose values are looked at, spread evenly over it."""
+
+MOST_OUTSIDE = 0.01
+"""Share of values that may lie outside of ``spec.value_range``."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One part of a contract.
+
+    Attributes:
+        name: what was checked.
+        passed: whether it holds.
+        detail: one sentence: what was found, and what was expected where it does not hold.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def check_domain(domain: Domain) -> list[Check]:
+    """Checks the contract of a domain: its spec, its splits, its units and its degradations.
+
+    Values are looked at in up to 512 items a split. What stands on a failed part is left out: without a spec
+    nothing else is checked, without signals the units are not.
+
+    Args:
+        domain: the domain, on the data that it shall be checked with.
+
+    Returns:
+        One check for each part, in order; an exception of the domain is a failed check, not an exception.
+    """
+    spec: SignalSpec | None = None
+
+    def check_spec() -> str:
+        nonlocal spec
+        sentence = _check_spec(domain)
+        spec = domain.spec
+        return sentence
+
+    checks = [_attempt("spec", check_spec)]
+    if spec is None:
+        return checks
+    sets: dict[str, SignalSet] = {}
+    for split in SPLITS:
+
+        def check_split(split: str = split) -> str:
+            signals = domain.dataset(split)  # type: ignore[arg-type]
+            if not isinstance(signals, SignalSet):
+                raise ContractError(f"dataset({split!r}) returned {type(signals).__name__}, expected a SignalSet.")
+            sets[split] = signals
+            return _check_signals(signals, split, spec)
+
+        checks.append(_attempt(f"split {split}", check_split))
+    if len(sets) == len(SPLITS):
+        checks.append(_attempt("groups", lambda: _check_groups(sets)))
+    if all(check.passed for check in checks):
+        checks.append(_attempt("units", lambda: _check_units(domain, sets["train"])))
+    return checks + _check_degradations(domain, spec)
+
+
+def _attempt(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, check())
+    except Exception as error:  # the domain is a stranger's code: whatever it raises is the finding
+        prefix = "" if isinstance(error, ContractError) else f"{type(error).__name__}: "
+        return Check(name, False, f"{prefix}{error}")
+
+
+def _check_spec(domain: Domain) -> str:
+    spec = domain.spec
+    if not isinstance(spec, SignalSpec):
+        raise ContractError(f"spec is {type(spec).__name__}, expected a SignalSpec.")
+    if not spec.unit.strip():
+        raise ContractError("spec.unit is empty, expected the physical unit of the values, for example 'V' or 'm'.")
+    if not all(math.isfinite(end) for end in spec.value_range):
+        raise ContractError(f"spec.value_range is {spec.value_range}, expected two finite numbers.")
+    names = [axis.name for axis in spec.axes]
+    if len(set(names)) < len(names):
+        raise ContractError(f"spec.axes are named {names}, expected each name once.")
+    if domain.spec != spec:
+        raise ContractError("spec changes from one reading to the next, expected the same value each time.")
+    return f"{spec.dims}D signals of shape {spec.shape} in {spec.unit}, values in {spec.value_range}."
+
+
+def _inspected(signals: SignalSet) -> np.ndarray:  # type: ignore[type-arg]
+    rows = np.unique(np.linspace(0, len(signals) - 1, min(len(signals), INSPECTED)).astype(np.int64))
+    return np.asarray(signals.signals[rows])
+
+
+def _check_signals(signals: SignalSet, split: str, spec: SignalSpec) -> str:
+    if len(signals) == 0:
+        raise ContractError(f"The split {split!r} is empty, expected at least one signal.")
+    for name in ("signals", "observed"):
+        array = getattr(signals, name)
+        if array is not None and tuple(array.shape[1:]) != spec.shape:
+            raise ContractError(f"{split!r} has {name} of shape {tuple(array.shape)}, expected (n, *{spec.shape}).")
+    values = _inspected(signals).astype(np.float64)
+    broken = int((~np.isfinite(values)).sum())
+    if broken:
+        raise ContractError(f"{split!r} has {broken} of {values.size} values that are not finite.")
+    low, high = spec.value_range
+    outside = float(((values < low) | (values > high)).mean())
+    found = f"{100 * outside:.2f} % of the values lie outside of {spec.value_range} {spec.unit}"
+    if outside > MOST_OUTSIDE:
+        raise ContractError(
+            f"{split!r}: {found} (they go from {values.min():g} to {values.max():g}), "
+            f"expected at most {100 * MOST_OUTSIDE:g} %; widen spec.value_range or mend the unit."
+        )
+    return f"{len(signals)} signals of {len(set(signals.groups.tolist()))} groups; {found}."
+
+
+def _check_groups(sets: dict[str, SignalSet]) -> str:
+    groups = {split: {str(group) for group in signals.groups.tolist()} for split, signals in sets.items()}
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+        shared = sorted(groups[first] & groups[second])
+        if shared:
+            raise ContractError(
+                f"{len(shared)} groups are in both {first} and {second} ({', '.join(shared[:3])}), "
+                "expected none; vaegan.data.assign_splits keeps every group in one split."
+            )
+    return "No group is in two splits."
+
+
+def _check_units(domain: Domain, signals: SignalSet) -> str:
+    low, high = domain.spec.value_range
+    physical = torch.from_numpy(_inspected(signals).astype(np.float32)).clamp(low, high)
+    model = domain.to_model(physical)
+    if not model.is_floating_point() or model.shape != physical.shape:
+        raise ContractError(
+            f"to_model returned {model.dtype} {tuple(model.shape)}, expected floats {tuple(physical.shape)}."
+        )
+    least, greatest = float(model.min()), float(model.max())
+    if not (least >= -1.001 and greatest <= 1.001):
+        raise ContractError(f"to_model gives [{least:g}, {greatest:g}], expected [-1, 1] for values in {(low, high)}.")
+    # Relative to the range: a value near 0 has no digits of its own left after a shift.
+    scale = max(abs(low), abs(high))
+    error = float((domain.to_physical(model) - physical).abs().max()) / scale
+    if not error <= 1e-5:
+        raise ContractError(
+            f"to_physical(to_model(x)) differs from x by {error:.1e} (relative), expected at most 1e-5."
+        )
+    return f"to_model gives [{least:.3f}, {greatest:.3f}], and to_physical inverts it to {error:.1e}."
+
+
+def _check_degradations(domain: Domain, spec: SignalSpec) -> list[Check]:
+    def list_them() -> str:
+        return f"The domain has {', '.join(domain.degradations()) or 'no degradations'}."
+
+    checks = [_attempt("degradations", list_them)]
+    if not checks[0].passed:
+        return checks
+    for name, make in domain.degradations().items():
+
+        def check_one(make: Callable[..., torch.nn.Module] = make) -> str:
+            degradation = make()
+            check_degradation(degradation, spec)  # type: ignore[arg-type]
+            return f"{degradation!r} keeps the contract.".replace("\n", " ")
+
+        checks.append(_attempt(f"degradation {name}", check_one))
+    return checks

@@ -1,0 +1,22 @@
+"""Training: the configuration, the loop, and what it keeps."""
+
+from vaegan.training.config import Adam, OptimizerConfig, Precision, RMSProp, TrainingConfig
+from vaegan.training.ema import AveragedWeights
+from vaegan.training.feed import Feed
+from vaegan.training.log import Log
+from vaegan.training.loop import Monitor, TrainState, fit, make_fabric
+
+__all__ = [
+    "Adam",
+    "AveragedWeights",
+    "Feed",
+    "Log",
+    "Monitor",
+    "OptimizerConfig",
+    "Precision",
+    "RMSProp",
+    "TrainState",
+    "TrainingConfig",
+    "fit",
+    "make_fabric",
+]

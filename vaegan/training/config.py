@@ -1,0 +1,112 @@
+"""What a training stage is told, as frozen dataclasses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vaegan.errors import UserError
+
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+
+
+class OptimizerConfig(ABC):
+    """A frozen dataclass that builds an optimizer."""
+
+    lr: float
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer for these parameters."""
+
+
+@dataclass(frozen=True)
+class Adam(OptimizerConfig):
+    """Adam (Kingma and Ba 2015), fused.
+
+    Args:
+        lr: highest learning rate.
+        beta1, beta2: decay of the first and second moment.
+    """
+
+    lr: float = 2e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer for these parameters."""
+        return torch.optim.Adam(parameters, lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+
+
+@dataclass(frozen=True)
+class RMSProp(OptimizerConfig):
+    """RMSProp (Tieleman and Hinton 2012), as in Larsen et al. 2015.
+
+    Args:
+        lr: highest learning rate.
+        decay: of the squared gradient's mean.
+        weight_decay: L2 penalty.
+    """
+
+    lr: float = 3e-4
+    decay: float = 0.9
+    weight_decay: float = 0.0
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer for these parameters."""
+        return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.decay, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how a stage trains.
+
+    Args:
+        samples: training samples of the full recipe.
+        cpu_minutes: minutes that the stage takes on a CPU when neither ``samples`` nor minutes were asked for.
+        minutes: minutes at most, wherever; ``None`` leaves it to ``samples`` (and ``cpu_minutes`` on a CPU).
+        batch: signals a step, over all processes.
+        optimizer: of every player.
+        discriminator_lr: factor on the discriminator's learning rate.
+        schedule: ``"cosine"`` falls to a hundredth over the budget; ``"constant"`` does not fall.
+        warmup: share of the budget over which the learning rate rises.
+        ema: half-life of the averaged weights, as a share of the samples seen so far; 0 evaluates the last weights.
+        clip: largest norm of a player's gradient; 0 leaves it alone.
+        flip: mirror pictures along their last axis at random.
+        precision: ``"auto"`` takes bf16 on a GPU that has it, single precision elsewhere.
+        seed: of everything that is drawn.
+        log_every: steps from one line of the log to the next.
+        save_minutes: minutes from one saved state to the next.
+    """
+
+    samples: int = 1_000_000
+    cpu_minutes: float = 30.0
+    minutes: float | None = None
+    batch: int = 32
+    optimizer: OptimizerConfig = Adam()
+    discriminator_lr: float = 1.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: float = 0.02
+    ema: float = 0.05
+    clip: float = 1.0
+    flip: bool = False
+    precision: Precision = "auto"
+    seed: int = 0
+    log_every: int = 25
+    save_minutes: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "batch", "log_every"):
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}",
+                    expected="at least 1",
+                    mend=f"set --{name.replace('_', '-')}",
+                )
+        if self.minutes is not None and self.minutes <= 0:
+            raise UserError(f"minutes is {self.minutes}", expected="above 0", mend="set --minutes")

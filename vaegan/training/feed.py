@@ -1,0 +1,126 @@
+"""Batches of a training set: rows in random order, degraded as a batch on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaegan.data import SignalSet
+from vaegan.degradation import Degradation
+from vaegan.errors import DataError
+from vaegan.objectives import Batch
+
+RESIDENT_SHARE = 0.5
+
+
+class Feed:
+    """The batches of a stage; each depends on the seed and its number alone, so a resumed run sees the same ones.
+
+    Args:
+        data: the training signals, in physical units.
+        to_model: physical to model units, on tensors.
+        degrade: what turns clean signals into observed ones; not used where the data are pairs.
+        batch: signals of this process a step.
+        device: where batches are made. On a GPU the data stay resident in their own dtype where they take less than half of
+            its free memory.
+        seed: of the order and of the degradations.
+        rank, world: this process and how many there are; each takes its own rows.
+        flip: mirror signals along their last axis with probability ½.
+        classes: 0, or the number of classes that the model is conditioned on.
+    """
+
+    def __init__(
+        self,
+        data: SignalSet,
+        to_model: Callable[[Tensor], Tensor],
+        degrade: Degradation | None,
+        *,
+        batch: int,
+        device: torch.device,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        flip: bool = False,
+        classes: int = 0,
+    ) -> None:
+        if len(data) == 0:
+            raise DataError("the training split is empty", expected="at least one signal", mend="set --data")
+        if classes and data.labels is None:
+            raise DataError(f"a model of {classes} classes, but the data have no labels", mend="give labelled --data")
+        self.data, self.to_model, self.degrade, self.batch = data, to_model, degrade, batch
+        self.device, self.seed, self.rank, self.world, self.flip, self.classes = (
+            device,
+            seed,
+            rank,
+            world,
+            flip,
+            classes,
+        )
+        self._epoch, self._order = -1, np.arange(0)
+        self._signals = self._resident(data.signals)
+        self._observed = None if data.observed is None else self._resident(data.observed)
+
+    def __call__(self, step: int, progress: float) -> tuple[Batch, torch.Generator]:
+        """The batch of a step, and the generator for everything else that the step draws."""
+        generator = torch.Generator(self.device).manual_seed(_mix(self.seed, step, self.rank))
+        rows = self._rows(step)
+        x = self.to_model(self._take(self._signals, rows))
+        flipped = torch.rand(len(rows), generator=generator, device=self.device) < 0.5 if self.flip else None
+        x = _mirror(x, flipped)
+        if self._observed is not None:
+            y, mask = _mirror(self.to_model(self._take(self._observed, rows)), flipped), None
+        elif self.degrade is not None:
+            measured = self.degrade(x, generator=generator)
+            y, mask = measured.y, measured.mask
+        else:
+            y, mask = x, None
+        condition = None
+        if self.classes and self.data.labels is not None:
+            condition = torch.as_tensor(self.data.labels[rows].astype(np.int64), device=self.device)
+        if x.dim() == 4:
+            x, y = (t.contiguous(memory_format=torch.channels_last) for t in (x, y))
+        return Batch(x, y, mask, condition, step, progress), generator
+
+    def _rows(self, step: int) -> np.ndarray:
+        """Rows of this step: each epoch is one permutation, cut into steps and then between processes."""
+        n, whole = len(self.data), self.batch * self.world
+        wanted = np.arange(step * whole + self.rank * self.batch, step * whole + (self.rank + 1) * self.batch)
+        rows = np.empty(self.batch, dtype=np.int64)
+        for epoch in np.unique(wanted // n):
+            if epoch != self._epoch:
+                self._epoch, self._order = (
+                    epoch,
+                    np.random.default_rng((self.seed, int(epoch))).permutation(n),
+                )
+            rows[wanted // n == epoch] = self._order[wanted[wanted // n == epoch] % n]
+        return rows
+
+    def _resident(self, array: np.ndarray) -> np.ndarray | Tensor:
+        if self.device.type != "cuda" or array.nbytes > RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]:
+            return array
+        return torch.as_tensor(np.ascontiguousarray(array), device=self.device)
+
+    def _take(self, signals: np.ndarray | Tensor, rows: np.ndarray) -> Tensor:
+        if isinstance(signals, Tensor):
+            return signals[torch.as_tensor(rows, device=self.device)]
+        return torch.from_numpy(np.ascontiguousarray(signals[rows])).to(self.device)
+
+
+def _mirror(x: Tensor, which: Tensor | None) -> Tensor:
+    if which is None:
+        return x
+    return torch.where(which.view(-1, *(1 for _ in x.shape[1:])), x.flip(-1), x)
+
+
+def _mix(*numbers: int) -> int:
+    """One seed from several numbers."""
+    return (
+        int(
+            np.random.SeedSequence(numbers).generate_state(2, np.uint32).astype(np.uint64)
+            @ np.array([1, 2**32], dtype=np.uint64)
+        )
+        >> 1
+    )
