@@ -205,9 +205,20 @@ def _overridden(options: argparse.Namespace, recipe: Any, rest: list[str]) -> An
         for word in rest:
             if word.startswith("-") and word.split("=")[0].replace("_", "-") not in known:
                 raise _unknown_flag(word, known, program) from stop
-        text = " ".join(re.sub(r"[│╭╮╰╯─]+", " ", said.getvalue()).split())
-        raise UserError(f"{program}: {text or 'bad arguments'}", mend=f"see `{program} --help`") from stop
+        raise _complaint(said.getvalue(), known, program) from stop
     return replace(recipe, **{f.name: getattr(changed, f.name) for f in fields(kind)})
+
+
+def _complaint(said: str, known: set[str], program: str) -> UserError:
+    """What tyro printed in a box, as one line."""
+    text = " ".join(re.sub(r"[│╭╮╰╯─]+|-{5,}", " ", said).split())
+    surplus = re.search(r"Unrecognized options: (\S+)", text)
+    if surplus:
+        return _unknown_flag(surplus[1], known, program)
+    text = re.sub(
+        r"^(Parsing|Value) error |^Invalid choice |Argument helptext:.*|For full helptext.*", "", text
+    ).strip()
+    return UserError(f"{program}: {text or 'bad arguments'}", mend=f"see `{program} --help`")
 
 
 def _without_domain(kind: type) -> type:

@@ -30,7 +30,7 @@ from vaegan.models import Model
 from vaegan.models.vaegan import VAEGAN
 from vaegan.recipe import Recipe, Stage, data_sets, identity
 from vaegan.run import RUNS, Run, find, load, read_json, recipe_json, save, write_json
-from vaegan.training import Feed, Log, Monitor, TrainState, fit, make_fabric
+from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
 
 PICTURES = 8
 
@@ -55,9 +55,12 @@ def train(
     Raises:
         UserError: for data that cannot be used, or a folder that holds another run.
     """
+    available_device(device)
     data = data_sets(recipe.domain)
     tell_about(data["train"], console)
     degradation = recipe.degradation()
+    for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
+        build(condition, recipe.domain.degradations())
     sha = data["train"].sha256
     folder = out or RUNS / name / identity(name, recipe, sha)
     _claim(folder, name, recipe, sha)
@@ -182,8 +185,7 @@ def report(run: Run, metrics: Mapping[str, Any], restoration: Restoration | None
 
 def open_run(path: Path, device: str) -> Run:
     """A trained run, on the device that ``--device`` names."""
-    chosen = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
-    return load(find(path), device=chosen)
+    return load(find(path), device=available_device(device))
 
 
 def tell_about(data: SignalSet, console: Console | None) -> None:

@@ -4,7 +4,7 @@ from vaegan.training.config import Adam, OptimizerConfig, Precision, RMSProp, Tr
 from vaegan.training.ema import AveragedWeights
 from vaegan.training.feed import Feed
 from vaegan.training.log import Log
-from vaegan.training.loop import Monitor, TrainState, fit, make_fabric
+from vaegan.training.loop import Monitor, TrainState, available_device, fit, make_fabric
 
 __all__ = [
     "Adam",
@@ -17,6 +17,7 @@ __all__ = [
     "RMSProp",
     "TrainState",
     "TrainingConfig",
+    "available_device",
     "fit",
     "make_fabric",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -15,6 +16,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from torch import Tensor, nn
 
+from vaegan.errors import UserError
 from vaegan.models import Model
 from vaegan.objectives import Objective
 from vaegan.objectives.base import trainable
@@ -67,11 +69,12 @@ def make_fabric(device: str = "auto", precision: Precision = "auto") -> Fabric:
         precision: see :class:`TrainingConfig`.
     """
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    accelerator = device
-    if device == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    accelerator = available_device(device)
     if precision == "auto":
         precision = "bf16-mixed" if _has_bf16(accelerator) else "32-true"
+    logging.getLogger("lightning_fabric").setLevel(
+        logging.WARNING
+    )  # its notes on precision would break the progress bar
     fabric = Fabric(
         accelerator=accelerator,
         devices=local,
@@ -169,6 +172,21 @@ def fit(
     finally:
         log.close()
     return state
+
+
+def available_device(device: str) -> str:
+    """``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        UserError: for a device that this machine does not have.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return "cuda" if there["cuda"] else "cpu"
+    if not there.get(device, False):
+        usable = ", ".join(name for name, here in there.items() if here)
+        raise UserError(f"no device {device!r} here", expected=f"one of auto, {usable}", mend="set --device")
+    return device
 
 
 def _has_bf16(accelerator: str) -> bool:

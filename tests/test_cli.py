@@ -1,0 +1,215 @@
+"""Every mistake of a user: one clear line, exit code 2, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaegan.cli import main
+
+
+def failed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """Runs a command that must fail; returns its one line."""
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vaegan: error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+def pictures(folder: Path, n: int = 30) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        noise = np.random.default_rng(i).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{i:03}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    words = ["train", "faces/quickstart", "--smoke", "--device", "cpu", "--out", str(folder)]
+    assert main([*words, "--stages.0.training.batch", "2", "--domain.size", "16"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "faces/denoize"], "unknown recipe 'faces/denoize'; expected one of .*; did you mean 'faces/denoise'"),
+        (["run"], "without a recipe; expected one of "),
+        (["run", "faces/denoise", "--minuts", "3"], r"unknown flag --minuts; did you mean --minutes"),
+        (["run", "faces/denoise", "--model.widht", "8"], r"unknown flag --model.widht; did you mean --model.width"),
+        (["run", "faces/denoise", "--size", "32"], r"unknown flag --size; did you mean --domain.size"),
+        (["run", "faces/denoise", "surplus"], "'surplus' is one argument too many"),
+        (["run", "faces/denoise", "--model.width", "wide"], "wide"),
+        (["run", "faces/denoise", "--minutes", "soon"], "invalid float value: 'soon'"),
+        (["run", "faces/denoise", "--minutes", "0"], "--minutes is 0"),
+        (["run", "faces/denoise", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (["run", "faces/denoise", "--device", "mps"], "no device 'mps' here; expected one of auto, cpu.*--device"),
+        (["run", "generic", "--domain", "fases"], "unknown domain 'fases'.*did you mean 'faces'"),
+        (["run", "faces/denoise", "--data", "/nowhere"], "/nowhere"),
+        (["evaluate", "/nowhere"], "/nowhere: no such folder; .*vaegan run"),
+        (["restore", "/nowhere", "a.png", "--out", "x"], "/nowhere"),
+        (["sample", "/nowhere", "--out", "x.png"], "/nowhere"),
+        (["check-domain", "nothing"], "unknown domain 'nothing'; expected one of"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["list", "--jason"], r"unknown flag --jason; did you mean --json"),
+    ],
+)
+def test_a_mistake_is_one_line(words, said, capsys) -> None:
+    line = failed(capsys, *words)
+    assert re.search(said, line), line
+
+
+def test_conditions_are_checked_before_anything_is_written(tmp_path, capsys) -> None:
+    out = tmp_path / "run"
+    line = failed(capsys, "run", "faces/quickstart", "--smoke", "--out", out, "--evaluation.conditions", "nois sigma=1")
+    assert "nois" in line
+    assert "noise" in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("content", ["empty", "text named png", "truncated jpeg", "huge picture"])
+def test_bad_data_is_named(content, tmp_path, capsys) -> None:
+    folder, out = tmp_path / "data", tmp_path / "run"
+    folder.mkdir()
+    if content == "text named png":
+        (folder / "notes.png").write_text("not a picture")
+    if content == "truncated jpeg":
+        whole = (pictures(tmp_path / "whole", 1) / "000.jpg").read_bytes()
+        (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    if content == "huge picture":
+        (folder / "huge.png").write_bytes(huge_png(30_000))
+    line = failed(capsys, "run", "faces/quickstart", "--smoke", "--out", out, "--data", folder)
+    named = {
+        "empty": str(folder),
+        "text named png": "notes.png",
+        "truncated jpeg": "cut.jpg",
+        "huge picture": "huge.png",
+    }
+    assert named[content] in line
+    assert not out.exists()
+
+
+def huge_png(size: int) -> bytes:
+    """The head of a PNG that claims to be ``size`` squared."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def test_a_few_corrupt_files_are_named_and_skipped(tmp_path, capsys) -> None:
+    folder = pictures(tmp_path / "data", 60)
+    (folder / "broken.png").write_text("not a picture")
+    (folder / "readme.txt").write_text("hello")
+    words = ["train", "faces/quickstart", "--smoke", "--device", "cpu", "--domain.size", "16"]
+    assert main([*words, "--data", str(folder), "--out", str(tmp_path / "run")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "skipped: broken.png" in said
+    assert "readme.txt" in said
+
+
+def test_a_folder_that_cannot_be_written(run, tmp_path, capsys) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    line = failed(capsys, "run", "faces/quickstart", "--smoke", "--out", blocked / "run")
+    assert str(blocked) in line
+    picture = pictures(tmp_path / "p", 1) / "000.jpg"
+    assert str(blocked) in failed(capsys, "restore", run, picture, "--out", blocked / "restored")
+    assert str(blocked) in failed(capsys, "sample", run, "--out", blocked / "x.png")
+    assert str(blocked) in failed(capsys, "evaluate", run, "--n", "2", "--out", blocked / "x.json")
+    assert blocked.read_text() == "in the way"
+
+
+def test_restoring_bad_files(run, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    folder = pictures(tmp_path / "p", 1)
+    (folder / "notes.png").write_text("not a picture")
+    assert "notes.png" in failed(capsys, "restore", run, folder / "notes.png", "--out", out)
+    assert "missing.png" in failed(capsys, "restore", run, folder / "missing.png", "--out", out)
+    assert "would be overwritten" in failed(capsys, "restore", run, folder / "000.jpg", "--out", folder)
+    twice = failed(capsys, "restore", run, folder / "000.jpg", pictures(tmp_path / "q", 1) / "000.jpg", "--out", out)
+    assert "two files are named 000.jpg" in twice
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_restoring_keeps_name_format_and_size(run, tmp_path, capsys) -> None:
+    picture = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (33, 70), dtype=np.uint8)).save(picture)
+    assert main(["restore", str(run), str(picture), "--out", str(tmp_path / "out"), "--samples", "2"]) == 0
+    with Image.open(tmp_path / "out" / "wide.png") as restored:
+        assert (restored.size, restored.mode, restored.format) == ((70, 33), "L", "PNG")
+
+
+def test_sampling_writes_pictures_or_values(run, tmp_path, capsys) -> None:
+    assert main(["sample", str(run), "-n", "4", "--out", str(tmp_path / "s.png")]) == 0
+    with Image.open(tmp_path / "s.png") as picture:
+        assert picture.width >= 32
+    assert main(["sample", str(run), "-n", "4", "--out", str(tmp_path / "s.npy"), "--seed", "1"]) == 0
+    assert np.load(tmp_path / "s.npy").shape == (4, 1, 16, 16)
+    assert ".png or .npy" in failed(capsys, "sample", run, "--out", tmp_path / "s.tiff")
+    assert "-n is 0" in failed(capsys, "sample", run, "-n", "0", "--out", tmp_path / "t.png")
+    assert not (tmp_path / "t.png").exists()
+
+
+def test_a_damaged_run_is_named(run, tmp_path, capsys) -> None:
+    import shutil
+
+    damaged = tmp_path / "run"
+    shutil.copytree(run, damaged)
+    (damaged / "model" / "model.safetensors").write_bytes(b"oops")
+    assert "cannot be read" in failed(capsys, "evaluate", damaged)
+    recipe = json.loads((run / "recipe.json").read_text())
+    (damaged / "recipe.json").write_text("{")
+    assert "is no JSON" in failed(capsys, "evaluate", damaged)
+    recipe["domain"]["name"] = "sonar-of-tomorrow"
+    (damaged / "recipe.json").write_text(json.dumps(recipe))
+    assert "unknown domain 'sonar-of-tomorrow'" in failed(capsys, "evaluate", damaged)
+    recipe["domain"]["name"] = "faces"
+    recipe["model"]["kind"] = "Popen"
+    (damaged / "recipe.json").write_text(json.dumps(recipe))
+    assert "unknown ModelConfig 'Popen'" in failed(capsys, "evaluate", damaged)
+
+
+def test_list_is_readable_by_programs(capsys) -> None:
+    assert main(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert set(listed) == {"domains", "recipes", "models"}
+    assert "faces" in listed["domains"]
+    assert set(listed["recipes"]["faces/celeba64"]) == {"domain", "model", "objective", "summary"}
+    assert "VAEGAN" in listed["models"]
+
+
+def test_check_domain_passes_on_the_built_in_ones(capsys) -> None:
+    assert main(["check-domain", "faces", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["passed"]
+
+
+@pytest.mark.parametrize("command", ["list", "run", "train", "evaluate", "restore", "sample", "check-domain"])
+def test_every_command_has_help(command, capsys) -> None:
+    words = [command, "faces/denoise", "--help"] if command in ("run", "train") else [command, "--help"]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert f"vaegan {command}" in said
+    if command == "run":
+        assert "--stages.0.objective.beta" in said
+
+
+def test_nothing_is_left_behind_under_temporary_names(run) -> None:
+    assert not [path for path in run.rglob("*") if path.name.startswith(".") or path.suffix == ".tmp"]
+    assert os.access(run / "model" / "model.safetensors", os.R_OK)

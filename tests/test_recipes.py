@@ -1,0 +1,107 @@
+"""Every recipe runs small from end to end, replays from its JSON, and keeps its promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vaegan
+from vaegan import plugins
+from vaegan.cli import main
+from vaegan.errors import UserError
+from vaegan.recipe import Recipe, from_json, identity, to_json
+
+NAMES = sorted(plugins.recipes())
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_recipe_is_found() -> None:
+    folders = {path.parent.name for path in (ROOT / "recipes").glob("*/__init__.py")}
+    assert folders == {name.split("/")[0] for name in NAMES}
+    assert {"faces/quickstart", "faces/denoise", "faces/celeba64", "generic"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_replays_from_json(name) -> None:
+    recipe = plugins.recipes()[name]
+    again_name, again = from_json(json.loads(json.dumps(to_json(name, recipe))))
+    assert (again_name, again) == (name, recipe)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_says_what_it_is(name) -> None:
+    recipe = plugins.recipes()[name]
+    assert 20 < len(recipe.summary) < 100
+    text = (ROOT / "recipes" / name.split("/")[0] / "README.md").read_text()
+    assert f"vaegan run {name}" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_runs_small_from_end_to_end(name, tmp_path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(["run", name, "--smoke", "--out", str(out), "--device", "cpu", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    recipe: Recipe = plugins.recipes()[name]
+    assert set(metrics["restoration"]) == set(recipe.evaluation.conditions)
+    for row in metrics["restoration"].values():
+        assert {"input", "model", "median", "gaussian", "tv", "nlm", "wavelet"} <= set(row)
+        assert row["model"]["psnr"]["n"] == 2
+        low, high = row["model"]["psnr"]["ci95"]
+        assert low <= row["model"]["psnr"]["mean"] <= high
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    for part in ("recipe.json", "model/config.json", "model/model.safetensors", "report.html"):
+        assert (out / part).is_file(), part
+    assert list((out / "state").glob("stage-*/log/*")), "TensorBoard's files"
+    run = vaegan.load(out)
+    assert run.sample(2).shape == (2, *recipe.domain.spec.shape)
+    _a_picture_comes_back(run, tmp_path)
+
+
+def _a_picture_comes_back(run, tmp_path) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (90, 75, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "face.png")
+    target = run.restore(tmp_path / "face.png", samples=2).write(tmp_path / "restored.png")
+    with Image.open(target) as restored:
+        assert (restored.size, restored.mode) == ((75, 90), "RGB" if run.domain.spec.channels == 3 else restored.mode)
+
+
+def test_the_same_command_resumes_and_another_recipe_is_refused(tmp_path, capsys) -> None:
+    words = ["train", "faces/quickstart", "--out", str(tmp_path / "run"), "--device", "cpu", "--smoke"]
+    assert main(words) == 0
+    first = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    assert main(words) == 0
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == first
+    capsys.readouterr()
+    assert main([*words, "--model.width", "16"]) == 2
+    assert "holds a run of another recipe" in capsys.readouterr().err
+
+
+def test_a_budget_is_shared_by_the_stages() -> None:
+    recipe = plugins.recipes()["faces/denoise"]
+    longer = recipe.with_budget(minutes=88.0)
+    assert sum(stage.training.minutes for stage in longer.stages) == pytest.approx(88.0)
+    counted = recipe.with_budget(samples=1_000)
+    assert sum(stage.training.samples for stage in counted.stages) == pytest.approx(1_000, abs=2)
+    assert identity("x", recipe, "") == identity("x", longer, "") == identity("x", counted, "")
+    with pytest.raises(UserError, match="--minutes is -1"):
+        recipe.with_budget(minutes=-1)
+
+
+def test_evaluate_judges_data_that_the_run_never_saw(tmp_path, capsys) -> None:
+    assert main(["train", "faces/quickstart", "--out", str(tmp_path / "run"), "--device", "cpu", "--smoke"]) == 0
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(5):
+        noise = np.random.default_rng(i).integers(0, 255, (70, 70, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{i}.png")
+    out = tmp_path / "numbers.json"
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(folder), "--out", str(out), "--n", "100"]) == 0
+    metrics = json.loads(out.read_text())
+    assert metrics["data"]["n_test"] == 5
+    assert metrics["restoration"]["noise sigma=50/255"]["model"]["psnr"]["n"] == 5
+    assert not (tmp_path / "run" / "metrics.json").exists(), "other data must not overwrite the run's own numbers"
+    assert "n = 5" in capsys.readouterr().out

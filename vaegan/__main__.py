@@ -1,0 +1,7 @@
+"""``python -m vaegan``: the command line."""
+
+import sys
+
+from vaegan.cli import main
+
+sys.exit(main())
