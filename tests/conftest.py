@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+import tests.typecheck  # noqa: F401 - the hook looks it up by name
+
+# Shapes are checked while tests run, and only then. The hook must stand before the first import of what it checks.
+CHECKED = ("vaegan.nn", "vaegan.models", "vaegan.objectives", "vaegan.inference")
+assert not [name for name in CHECKED if name in sys.modules], "imported before its shapes could be checked"
+install_import_hook(list(CHECKED), "tests.typecheck.check")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,7 +25,7 @@ class Verdict:
     """
 
     logits: Float[Tensor, " batch"]
-    features: tuple[Float[Tensor, "batch features *space"], ...]
+    features: tuple[Float[Tensor, "batch _ ..."], ...]
 
 
 class Discriminator(nn.Module):

@@ -35,7 +35,7 @@ class Context:
 
     observed: Float[Tensor, "batch channels *space"]
     seen: Float[Tensor, "batch 1 *space"]
-    skips: tuple[Float[Tensor, "batch features *smaller"], ...]
+    skips: tuple[Float[Tensor, "batch _ ..."], ...]
 
     def kept(self, keep: Float[Tensor, " batch"]) -> Context:
         """The same context, with the items where ``keep`` is 0 wiped."""
