@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,7 +49,10 @@ SMALL_MAP = LarsenConfig(
 SMALL_RESTORING = RestoringConfig(latent=4, width=4, widest=8, discriminator_width=2, discriminator_hidden=8)
 
 
-@pytest.mark.parametrize("config", [SMALL_LARSEN, SMALL_MAP, SMALL_RESTORING])
+NO_LATENT = replace(SMALL_RESTORING, latent=0)
+
+
+@pytest.mark.parametrize("config", [SMALL_LARSEN, SMALL_MAP, SMALL_RESTORING, NO_LATENT])
 @pytest.mark.parametrize("channels", [1, 5])
 @pytest.mark.parametrize("sizes", [(17,), (100,), (181,), (9, 31), (28, 28), (33, 64)])
 @pytest.mark.parametrize("wrap", [False, True])

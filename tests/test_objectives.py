@@ -29,6 +29,7 @@ LARSEN = {
 }
 RESTORING = {
     "map": RestoringConfig(latent=3, width=4, widest=8, depth=2, discriminator_width=2, discriminator_hidden=5),
+    "no latent": RestoringConfig(latent=0, width=4, widest=8, depth=2, discriminator_width=2, discriminator_hidden=5),
     "vector": RestoringConfig(
         latent=3,
         vector=True,

@@ -5,6 +5,8 @@ Each recipe is run by ``vaegan run faces/NAME``; the README beside this file kee
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domains.faces import Faces
 from vaegan.models import LarsenConfig, RestoringConfig
 from vaegan.objectives import LarsenObjective, ModernObjective, VAEObjective
@@ -55,6 +57,18 @@ DENOISE = Recipe(
     evaluation=Evaluation(conditions=("noise sigma=25/255", "noise sigma=50/255", "strokes", "blur sigma=1.5"), n=200),
 )
 
+DENOISE_WITHOUT_ADVERSARY = replace(
+    DENOISE,
+    summary="What faces/denoise owes to its discriminator: the same training without it.",
+    stages=(DENOISE.stages[0], replace(DENOISE.stages[1], objective=VAEObjective(squared=False, beta=0.01))),
+)
+
+DENOISE_WITHOUT_LATENT = replace(
+    DENOISE,
+    summary="What faces/denoise owes to its latent: the same networks, a plain U-Net.",
+    model=RestoringConfig(latent=0),
+)
+
 CELEBA64 = Recipe(
     summary="Larsen et al. 2015 on 64x64 faces: encode, decode, generate.",
     domain=Faces(size=64),
@@ -92,6 +106,8 @@ CELEBA64_VAE = Recipe(
 RECIPES = {
     "quickstart": QUICKSTART,
     "denoise": DENOISE,
+    "denoise-without-adversary": DENOISE_WITHOUT_ADVERSARY,
+    "denoise-without-latent": DENOISE_WITHOUT_LATENT,
     "celeba64": CELEBA64,
     "celeba64-vae": CELEBA64_VAE,
 }

@@ -178,7 +178,7 @@ class RestoringConfig(ModelConfig):
     """A restoring VAE-GAN: skips and residual prediction beside the latent; without them the same decoder generates.
 
     Args:
-        latent: length of z, or its channels for a map.
+        latent: length of z, or its channels for a map; 0 for none: a plain U-Net, the yardstick for what z is worth.
         vector: a vector latent (better to generate from) instead of a map (any size, better to restore with).
         width: channels of the finest level; each coarser one doubles them up to ``widest``.
         widest: most channels of a level.

@@ -64,7 +64,7 @@ class RestoringEncoder(nn.Module):
 
     Args:
         spec: the observed signals.
-        latent: latent dimensions: the length of a vector, or the channels of a map.
+        latent: latent dimensions: the length of a vector, or the channels of a map; 0 for none (a plain U-Net).
         width: channels of the finest level.
         depth: how often the size is halved.
         widest: most channels of a level.
@@ -95,11 +95,13 @@ class RestoringEncoder(nn.Module):
         self.downs = nn.ModuleList(Conv(dims, a, b, 3, stride=2, periodic=wraps) for a, b in pairwise(channels))
         coarsest = pyramid(spec.sizes, depth)[-1]
         self.vector = vector
-        self.head: nn.Module = (
-            Linear(channels[-1] * prod(coarsest), 2 * latent)
-            if vector
-            else Conv(dims, channels[-1], 2 * latent, 3, periodic=wraps)
-        )
+        self.head: nn.Module | None = None
+        if latent:
+            self.head = (
+                Linear(channels[-1] * prod(coarsest), 2 * latent)
+                if vector
+                else Conv(dims, channels[-1], 2 * latent, 3, periodic=wraps)
+            )
         self.latent_shape = (latent,) if vector else (latent, *coarsest)
 
     def forward(
@@ -119,6 +121,11 @@ class RestoringEncoder(nn.Module):
             h = level(h)
             skips.append(h)
             h = down(h)
+        if self.head is None:
+            nothing = h.new_zeros(
+                len(h), 0, *(() if self.vector else h.shape[2:]), dtype=torch.promote_types(h.dtype, torch.float32)
+            )
+            return Encoding(DiagonalGaussian(nothing, nothing), Context(observed, seen, tuple(skips)))
         h = self.levels[-1](h)
         return Encoding(posterior(self.head(h.flatten(1) if self.vector else h)), Context(observed, seen, tuple(skips)))
 
@@ -154,9 +161,11 @@ class RestoringDecoder(nn.Module):
         self.sizes = pyramid(spec.sizes, depth)
         self.coarsest = (channels[-1], *self.sizes[-1])
         self.vector = vector
-        self.spread: nn.Module = (
-            Linear(latent, prod(self.coarsest)) if vector else Conv(dims, latent, channels[-1], 3, periodic=wraps)
-        )
+        self.spread: nn.Module = _Constant(self.coarsest)
+        if latent:
+            self.spread = (
+                Linear(latent, prod(self.coarsest)) if vector else Conv(dims, latent, channels[-1], 3, periodic=wraps)
+            )
         self.condition = Condition(classes, channels[-1])
         self.levels = nn.ModuleList(
             nn.Sequential(*(ResBlock(dims, c, norm=norm, periodic=wraps) for _ in range(blocks))) for c in channels
@@ -179,7 +188,7 @@ class RestoringDecoder(nn.Module):
             condition: (batch,) class indices for a conditional decoder.
         """
         h = self.spread(z)
-        h = h.view(-1, *self.coarsest) if self.vector else h
+        h = h.reshape(-1, *self.coarsest) if self.vector else h
         h = self.levels[-1](self.condition(h, condition))
         sizes: Sequence[Sequence[int]] = self.sizes if context is None else [skip.shape[2:] for skip in context.skips]
         for i in range(len(self.ups) - 1, -1, -1):
@@ -191,3 +200,15 @@ class RestoringDecoder(nn.Module):
         if context is None:
             return change
         return context.observed + (change * (1.0 - context.seen) if self.keep_observed else change)
+
+
+class _Constant(nn.Module):
+    """What a decoder without a latent starts from: one learned number a channel, at every place."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.value = nn.Parameter(torch.zeros(shape[0], *(1 for _ in shape[1:])))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.value.expand(len(z), *self.shape)

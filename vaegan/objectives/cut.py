@@ -7,18 +7,19 @@ is recomputed, and no gradient can reach a player that it is not meant for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaegan.degradation.base import normal, uniform
 from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
 from vaegan.nn import Context, DiagonalGaussian
-from vaegan.objectives.base import Batch, leaf
+from vaegan.objectives.base import Batch, gradient, leaf
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,22 @@ def encode(model: VAEGAN, batch: Batch, noise: Noise, *, cut: bool) -> Encoded:
     if context is not None:
         context = Context(context.observed, context.seen, leaves[1:])
     return Encoded(encoding.posterior, outputs, leaves, context)
+
+
+def encoder_gradient(
+    encoded: Encoded, prior: Tensor, handed_back: Sequence[Tensor | None], parameters: Sequence[nn.Parameter]
+) -> tuple[Tensor | None, ...]:
+    """The encoder's gradient: of its own term, and of what the decoder hands back through the cut.
+
+    Args:
+        encoded: the encoder's side of the cut.
+        prior: the term of the posterior alone.
+        handed_back: the gradient at each leaf, ``None`` where the decoder does not use it.
+        parameters: the encoder's.
+    """
+    pairs = [(prior, None), *zip(encoded.outputs, handed_back, strict=True)]
+    used = [(o, g) for o, g in pairs if o.requires_grad and (o is prior or g is not None)]
+    return gradient([o for o, _ in used], parameters, [g for _, g in used])
 
 
 def as_vaegan(model: Model) -> VAEGAN:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from vaegan.models.base import Model
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, detached, gradient, leaf, trainable
-from vaegan.objectives.cut import Noise, as_vaegan, encode
+from vaegan.objectives.cut import Noise, as_vaegan, encode, encoder_gradient
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ class LarsenObjective(Objective):
         assign(dec, gradient([x_tilde], dec, [wanted]), gradient([x_p], dec, [-opinion_p]))
 
         prior = terms.kl_prior(encoded.q)
-        used = [(output, g) for output, g in zip(encoded.outputs, handed_back, strict=True) if g is not None]
-        assign(enc, gradient([prior, *(o for o, _ in used)], enc, [None, *(g for _, g in used)]))
+        assign(enc, encoder_gradient(encoded, prior, handed_back, enc))
 
         gates = {}
         if self.equilibrium is not None:

@@ -14,7 +14,7 @@ from vaegan.models.vaegan import VAEGAN
 from vaegan.nn import DiagonalGaussian, Verdict
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, detached, gradient, leaf, trainable
-from vaegan.objectives.cut import Noise, as_vaegan, encode
+from vaegan.objectives.cut import Noise, as_vaegan, encode, encoder_gradient
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ class ModernObjective(Objective):
         assign(dec, gradient(fakes, dec, total))
 
         prior = self._prior(encoded.q, batch)
-        used = [(output, g) for output, g in zip(encoded.outputs, handed_back, strict=True) if g is not None]
-        assign(enc, gradient([ramp * prior, *(o for o, _ in used)], enc, [None, *(g for _, g in used)]))
+        assign(enc, encoder_gradient(encoded, ramp * prior, handed_back, enc))
         logged = {
             "rebuilt": rebuilt,
             "pixel": terms.absolute_error(batch.x, seen[0]),
