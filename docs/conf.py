@@ -4,6 +4,9 @@ import re
 import typing
 from importlib.metadata import version as installed_version
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 # Before its import: jaxtyping then shows a shape as it is written, Float[Tensor, "batch channels *space"].
 typing.GENERATING_DOCUMENTATION = "vaegan"  # type: ignore[attr-defined]
 
@@ -23,6 +26,9 @@ templates_path = ["_templates"]
 
 html_theme = "furo"
 html_title = f"vaegan {release}"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -31,6 +37,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_show_tb = True
+nb_merge_streams = True
 
 autosummary_generate = True
 autosummary_ignore_module_all = True
@@ -56,6 +63,15 @@ def escape_shapes(app, what, name, obj, options, lines):
         lines[number] = "".join(parts)
 
 
+def write_math(self, node):
+    """Equations as MathML: browsers draw them without a script from elsewhere, so the pages can be read offline."""
+    block = isinstance(node, nodes.math_block)
+    equation = tex2mathml(node.astext(), as_block=block)
+    self.body.append(f'<div class="math">{equation}</div>' if block else equation)
+    raise nodes.SkipNode
+
+
 def setup(app):
-    """Before napoleon, which has the priority 500 and writes markup of its own."""
+    """The page's own markup: before napoleon, which has the priority 500 and writes markup of its own; and equations."""
     app.connect("autodoc-process-docstring", escape_shapes, priority=400)
+    app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))

@@ -14,6 +14,7 @@ from vaegan import plugins
 from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.recipe import Recipe, from_json, identity, to_json
+from vaegan.training.state import load_tensors
 
 NAMES = sorted(plugins.recipes())
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,29 @@ def test_the_same_command_resumes_and_another_recipe_is_refused(tmp_path, capsys
     capsys.readouterr()
     assert main([*words, "--model.width", "16"]) == 2
     assert "holds a run of another recipe" in capsys.readouterr().err
+
+
+def test_more_training_of_an_early_stage_starts_the_later_ones_again(tmp_path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "faces/quickstart", "--out", str(out), "--device", "cpu", "--domain.size", "16"]
+    assert main([*words, "--samples", "40"]) == 0
+    first = json.loads((out / "training.json").read_text())["samples"]
+    assert main([*words, "--samples", "80"]) == 0
+    assert first == 40
+    assert json.loads((out / "training.json").read_text())["samples"] == 80
+    info = [load_tensors(out / "state" / f"stage-{k}" / "state.safetensors")[1] for k in (1, 2)]
+    assert [part["samples"] for part in info] == [48, 32]
+    assert info[1]["history"][0]["samples"] <= 32
+
+
+def test_shuffled_latents_come_from_other_groups() -> None:
+    from vaegan.evaluation.latent import _partners
+
+    groups = ["a", "a", "b", "b", "b", "a"]
+    partners = _partners(groups)
+    assert partners is not None
+    assert all(groups[i] != groups[k] for i, k in enumerate(partners.tolist()))
+    assert _partners(["a", "a"]) is None
 
 
 def test_a_budget_is_shared_by_the_stages() -> None:

@@ -83,7 +83,7 @@ def _parser() -> _Parser:
         "--out",
         type=Path,
         metavar="FILE.json",
-        help="where the numbers go (default: RUN/metrics.json, or printed)",
+        help="where the numbers go (default: RUN/metrics.json; with --data or --n printed only)",
     )
     judged.add_argument("--n", type=int, help="test items for each condition")
     judged.add_argument("--device", choices=DEVICES, default="auto")
@@ -283,7 +283,7 @@ def _evaluate(options: argparse.Namespace, _: list[str]) -> None:
     metrics, restoration = workflow.evaluate(run, options.data, n=options.n, console=Console(stderr=True))
     if options.out is not None:
         write_json(options.out, metrics)
-    elif options.data is None:
+    elif options.data is None and options.n is None:
         workflow.report(run, metrics, restoration, "vaegan " + shlex.join(options.words))
     if options.json:
         print(json.dumps(metrics, indent=2, ensure_ascii=False))

@@ -19,7 +19,8 @@ class UserError(Exception):
             parts.append(f"expected {expected.rstrip('.')}")
         if mend:
             parts.append(mend.rstrip("."))
-        super().__init__("; ".join(parts) + ".")
+        line = "; ".join(parts)
+        super().__init__(line if line.endswith("?") else line + ".")
 
 
 class DataError(UserError):

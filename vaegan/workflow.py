@@ -33,6 +33,8 @@ from vaegan.run import RUNS, Run, find, load, read_json, recipe_json, save, writ
 from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
 
 PICTURES = 8
+SETTLED = 5_000
+"""Samples after which a latent that carries nothing is a collapse, and no longer a beginning."""
 
 
 def train(
@@ -61,7 +63,7 @@ def train(
     degradation = recipe.degradation()
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
         build(condition, recipe.domain.degradations())
-    sha = data["train"].sha256
+    sha = data["train"].fingerprint
     folder = out or RUNS / name / identity(name, recipe, sha)
     _claim(folder, name, recipe, sha)
     classes = _classes(recipe, data["train"])
@@ -85,6 +87,11 @@ def train(
             monitor=_monitor(recipe.domain, data["val"], degradation),
         )
         states.append(state)
+        if state.moved and fabric.is_global_zero:
+            # Later stages began from weights that are no more.
+            for later in range(number + 2, len(recipe.stages) + 1):
+                (folder / "state" / f"stage-{later}" / "state.safetensors").unlink(missing_ok=True)
+        fabric.barrier()
         # The next stage, and the evaluation, go on from the averaged weights.
         model.load_state_dict(state.averaged.state_dict())
     assert model is not None
@@ -104,6 +111,8 @@ def evaluate(
         The content of ``metrics.json``, and the values behind it.
     """
     domain, evaluation = run.domain, run.recipe.evaluation
+    if n is not None and n < 1:
+        raise UserError(f"--n is {n}", expected="at least 1", mend="set --n")
     val = domain.dataset("val")
     if data is not None:
         domain = run.on(data).domain
@@ -126,7 +135,7 @@ def evaluate(
                 test,
                 val,
                 evaluation.conditions,
-                n=n or evaluation.n,
+                n=evaluation.n if n is None else n,
                 seed=evaluation.seed,
                 progress=progress,
             )
@@ -277,7 +286,7 @@ def _monitor(domain: Domain, val: SignalSet, degradation: Any) -> Monitor:
             units = latent_report(model, domain, part, degradation)
             if units["active_units"] is not None:
                 log.scalar("active_units", float(units["active_units"]), samples)
-                if units["active_units"] == 0:
+                if units["active_units"] == 0 and samples >= SETTLED:
                     log.warn("posterior collapse: no latent dimension is active; lower beta or raise free_bits")
 
     return look

@@ -46,12 +46,12 @@ DENOISE = Recipe(
         Stage(
             VAEObjective(squared=False, beta=0.01),
             TrainingConfig(
-                samples=4_000_000, cpu_minutes=36.0, batch=8, optimizer=Adam(lr=5e-4), flip=True, clip=0.2, warmup=0.03
+                samples=4_000_000, cpu_minutes=46.0, batch=8, optimizer=Adam(lr=5e-4), flip=True, clip=0.2, warmup=0.03
             ),
         ),
         Stage(
-            ModernObjective(),
-            TrainingConfig(samples=1_000_000, cpu_minutes=8.0, batch=8, optimizer=Adam(lr=1e-4), flip=True, clip=0.2),
+            ModernObjective(feature=0.005, adversarial=0.0005),
+            TrainingConfig(samples=1_000_000, cpu_minutes=12.0, batch=8, optimizer=Adam(lr=1e-4), flip=True, clip=0.2),
         ),
     ),
     evaluation=Evaluation(conditions=("noise sigma=25/255", "noise sigma=50/255", "strokes", "blur sigma=1.5"), n=200),

@@ -19,7 +19,7 @@ RECIPE = Recipe(
             TrainingConfig(samples=800_000, cpu_minutes=8.0, batch=16, optimizer=Adam(lr=5e-4), clip=0.2),
         ),
         Stage(
-            ModernObjective(),
+            ModernObjective(feature=0.005, adversarial=0.0005),
             TrainingConfig(samples=200_000, cpu_minutes=2.0, batch=16, optimizer=Adam(lr=1e-4), clip=0.2),
         ),
     ),

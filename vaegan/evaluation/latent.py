@@ -38,9 +38,9 @@ def latent_report(
         seed: of the choice and of the degradation.
 
     Returns:
-        ``active_units`` of ``latent_dimensions`` (Burda et al. 2016), ``kl`` in nats an item, ``n``, and the mean PSNR in
-        dB of the restoration (``psnr``), with every item's z exchanged for another item's (``psnr_shuffled``), and decoded
-        from z alone without skips (``psnr_latent_only``).
+        ``active_units`` of ``latent_dimensions`` (Burda et al. 2016), ``kl`` in nats an item, ``n``, and the mean PSNR
+        in dB of the restoration (``psnr``), of the same with every item's z exchanged for that of an item of another
+        group (``psnr_shuffled``; left out with one group), and of decoding z alone without skips (``psnr_latent_only``).
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(items))[:n])
     device = next(model.parameters()).device
@@ -50,6 +50,7 @@ def latent_report(
         digest = hashlib.sha256(f"latent/{seed}".encode()).digest()
         measured = degradation(x, generator=torch.Generator().manual_seed(int.from_bytes(digest[:6], "big")))
         y, mask = measured.y.float(), measured.mask
+    partners = _partners([str(group) for group in items.groups[rows]])
     means, kls, plain, bare, shuffled = [], [], [], [], []
     for part in torch.arange(len(rows)).split(32):
         encoding = model.encode(y[part].to(device), None if mask is None else mask[part].to(device))
@@ -59,9 +60,13 @@ def latent_report(
         kls.append(encoding.posterior.kl().cpu())
         plain.append(_psnr(model.decode(z, encoding.context), truth))
         bare.append(_psnr(model.decode(z), truth))
-        if len(part) > 1:
-            shuffled.append(_psnr(model.decode(z.roll(1, 0), encoding.context), truth))
     codes = torch.cat(means)
+    for part in torch.arange(len(rows)).split(32):
+        if partners is None:
+            break
+        encoding = model.encode(y[part].to(device), None if mask is None else mask[part].to(device))
+        z = codes[partners[part]].view_as(encoding.posterior.mean).to(device)
+        shuffled.append(_psnr(model.decode(z, encoding.context), x[part].to(device)))
     result: dict[str, Any] = {
         "n": len(rows),
         "latent_dimensions": codes.shape[1],
@@ -73,6 +78,17 @@ def latent_report(
     if shuffled:
         result["psnr_shuffled"] = float(torch.cat(shuffled).mean())
     return result
+
+
+def _partners(groups: list[str]) -> Tensor | None:
+    """For each item the next one, round the list, of another group; ``None`` where there is only one group.
+
+    Neighbours of one group look alike: exchanging their latents would make z look worthless.
+    """
+    n = len(groups)
+    if len(set(groups)) < 2:
+        return None
+    return torch.tensor([next((i + k) % n for k in range(1, n) if groups[(i + k) % n] != groups[i]) for i in range(n)])
 
 
 def _psnr(estimate: Tensor, truth: Tensor) -> Float[Tensor, " batch"]:

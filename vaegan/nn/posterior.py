@@ -45,4 +45,6 @@ def posterior(parameters: Float[Tensor, "batch twice *space"]) -> DiagonalGaussi
 
 def active_units(means: Float[Tensor, "n d"], threshold: float = 0.01) -> int:
     """Latent dimensions that carry something: Var_y(E[z | y]) above ``threshold`` (Burda et al. 2016, eq. 11)."""
+    if not means.shape[1]:
+        return 0
     return int((means.var(dim=0) > threshold).sum())

@@ -24,8 +24,8 @@ class ModernObjective(Objective):
     With C the discriminator's logit, and each term a mean over the batch:
 
     - encoder: β KL + L_rec,
-    - decoder: L_rec + λ Σ softplus(C(x) − C(fake)),
-    - discriminator: Σ softplus(C(fake) − C(x)) + ½ γ (E‖∇C(x)‖² + E‖∇C(fake)‖²),
+    - decoder: L_rec + λ mean over fakes of softplus(C(x) − C(fake)),
+    - discriminator: mean over fakes of softplus(C(fake) − C(x)) + ½ γ (E‖∇C(x)‖² + E‖∇C(fake)‖²),
 
     where L_rec = pixel · |x − x̃| + feature · (normalised difference of the discriminator's hidden layers), and the fakes
     are x̃ = G(z; context) and, where ``prior_samples``, x_p = G(z_p) (Huang et al. 2024; Larsen et al. 2015). As in

@@ -49,6 +49,7 @@ class TrainState:
         history: means of the logged terms, each with the samples seen.
         warnings: what the monitors said.
         done: whether the budget is used up.
+        moved: whether this sitting trained at all, or found everything done.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class TrainState:
     history: list[dict[str, float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     done: bool = False
+    moved: bool = False
 
 
 def make_fabric(device: str = "auto", precision: Precision = "auto") -> Fabric:
@@ -147,6 +149,7 @@ def fit(
                 else:
                     optimizer.step()
             state.step += 1
+            state.moved = True
             state.samples += config.batch
             averaged.update(model, state.samples, config.batch)
             log.keep(state.step, terms)
