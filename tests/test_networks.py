@@ -115,8 +115,9 @@ def test_conditions_matter_and_are_checked() -> None:
     z = torch.randn(2, 4)
     a, b = (model.decode(z, condition=torch.tensor([k, k])) for k in (0, 2))
     assert not torch.allclose(a, b)
-    with pytest.raises(UserError, match="no condition for a network of 3 classes"):
-        model.decode(z)
+    unknown = model.decode(z)  # between the classes
+    assert not torch.allclose(unknown, a)
+    assert torch.isfinite(unknown).all()
     with pytest.raises(UserError, match="unconditional"):
         SMALL_LARSEN.build(spec).decode(z, condition=torch.tensor([0, 0]))
 
@@ -153,3 +154,10 @@ def test_restoration_with_samples_has_spread() -> None:
     restored = model.restore(torch.rand(2, 1, 32), samples=8, generator=torch.Generator().manual_seed(0))
     assert restored.spread is not None
     assert (restored.spread > 0).any()
+
+
+def test_a_depth_that_leaves_nothing_to_halve_is_refused() -> None:
+    with pytest.raises(UserError, match=r"a depth of 5 for signals of size \(9,\).*--model.depth"):
+        replace(SMALL_RESTORING, depth=5).build(spec_of(1, (9,)))
+    with pytest.raises(UserError, match="a depth of 0"):
+        replace(SMALL_RESTORING, depth=0).build(spec_of(1, (9,)))

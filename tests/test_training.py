@@ -30,6 +30,9 @@ LARSEN = LarsenConfig(latent=4, width=4, decoder_width=2, discriminator_width=2,
 CONFIG = TrainingConfig(samples=160, cpu_minutes=60, batch=8, optimizer=Adam(lr=1e-3), log_every=5, precision="32-true")
 
 
+PICTURE = SignalSpec(1, (Axis("height", 16), Axis("width", 16)), "8-bit level", (-1.0, 1.0))
+
+
 def waves(n: int = 64) -> SignalSet:
     time = np.linspace(0, 2 * np.pi, 32)
     phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (n, 1, 1))
@@ -41,9 +44,15 @@ def feed(batch: int = 8, **more) -> Feed:
     return Feed(waves(), lambda x: x, GaussianNoise((0.05, 0.2)), batch=batch, device=torch.device("cpu"), **more)
 
 
-def trained(objective: Objective, config: TrainingConfig = CONFIG, model_config=RESTORING, folder: Path | None = None):
+def trained(
+    objective: Objective, config: TrainingConfig = CONFIG, model_config=RESTORING, folder: Path | None = None, spec=SPEC
+):
     torch.manual_seed(0)
-    return fit(model_config.build(SPEC), objective, feed(), config, fabric=make_fabric("cpu", "32-true"), folder=folder)
+    source = feed()
+    if spec.dims == 2:
+        blobs = replace(source.data, signals=np.resize(source.data.signals, (64, *spec.shape)))
+        source = Feed(blobs, lambda x: x, GaussianNoise((0.05, 0.2)), batch=8, device=torch.device("cpu"))
+    return fit(model_config.build(spec), objective, source, config, fabric=make_fabric("cpu", "32-true"), folder=folder)
 
 
 def test_a_denoiser_learns_to_denoise() -> None:
@@ -57,9 +66,10 @@ def test_a_denoiser_learns_to_denoise() -> None:
 @pytest.mark.parametrize(
     "objective", [VAEObjective(), ModernObjective(), LarsenObjective(layer=2, equilibrium=Equilibrium())]
 )
-def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(objective, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("spec", [SPEC, PICTURE])
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(objective, spec, tmp_path, monkeypatch) -> None:
     model_config = LARSEN if isinstance(objective, LarsenObjective) else RESTORING
-    whole = trained(objective, model_config=model_config)
+    whole = trained(objective, model_config=model_config, spec=spec)
 
     class Interruption(Exception):
         pass
@@ -73,9 +83,9 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(objective, tmp_
     monkeypatch.setattr(Feed, "__call__", interrupted)
     every_step = replace(CONFIG, save_minutes=0.0)
     with pytest.raises(Interruption):
-        trained(objective, every_step, model_config, tmp_path)
+        trained(objective, every_step, model_config, tmp_path, spec)
     resumed = True
-    rest = trained(objective, every_step, model_config, tmp_path)
+    rest = trained(objective, every_step, model_config, tmp_path, spec)
     assert rest.samples == whole.samples == 160
     for name, tensor in whole.averaged.state_dict().items():
         torch.testing.assert_close(rest.averaged.state_dict()[name], tensor, rtol=1e-6, atol=1e-7, msg=name)

@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -171,6 +172,8 @@ def _run(options: argparse.Namespace, rest: list[str]) -> None:
     recipe = recipe.with_budget(options.samples, options.minutes)
     console = Console(stderr=True)
     run = workflow.train(options.recipe, recipe, out=options.out, device=options.device, console=console)
+    if int(os.environ.get("RANK", "0")) > 0:  # of several processes one judges and reports
+        return
     if options.command == "train":
         print(run.folder)
         return
@@ -300,6 +303,8 @@ def _restore(options: argparse.Namespace, _: list[str]) -> None:
     from vaegan import workflow
 
     run = workflow.open_run(options.run, options.device)
+    if options.samples < 0:
+        raise UserError(f"--samples is {options.samples}", expected="0 or more", mend="set --samples")
     targets = [options.out / path.name for path in options.files]
     for path, target in zip(options.files, targets, strict=True):
         if target.resolve() == path.resolve():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -157,8 +158,10 @@ def cached_arrays(
     place = (folder or cache_folder()) / key
     index = place / "arrays.json"
     if index.is_file():
-        names = json.loads(index.read_text(encoding="utf-8"))
-        return {name: np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+        try:
+            return _mapped(place)
+        except (OSError, ValueError):  # a damaged cache is made anew
+            shutil.rmtree(place, ignore_errors=True)
     arrays = build()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -178,4 +181,9 @@ def cached_arrays(
                 target.rmdir()
     except OSError:
         return arrays
-    return {name: np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in arrays}
+    return _mapped(place)
+
+
+def _mapped(place: Path) -> dict[str, np.ndarray[Any, Any]]:
+    names = json.loads((place / "arrays.json").read_text(encoding="utf-8"))
+    return {name: np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}

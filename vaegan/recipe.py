@@ -119,7 +119,7 @@ class Recipe:
 
     def with_data(self, data: Path | None) -> Recipe:
         """The same recipe on other data of the same kind."""
-        return self if data is None else replace(self, domain=domain_on(self.domain, data))
+        return self if data is None else replace(self, domain=domain_on(self.domain, data.expanduser().resolve()))
 
     def degradation(self) -> Degradation | None:
         """What a training sample suffers."""
@@ -185,7 +185,8 @@ def identity(name: str, recipe: Recipe, data_sha256: str) -> str:
     for stage in content["stages"]:
         for key in BUDGET:
             stage["training"].pop(key)
-    content.pop("evaluation")
+    for key in ("evaluation", "summary"):
+        content.pop(key)
     text = json.dumps([content, data_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

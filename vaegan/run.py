@@ -23,6 +23,7 @@ from vaegan.signal import Axis, SignalSpec
 from vaegan.training.state import load_tensors, load_weights, save_tensors
 
 RUNS = Path("runs")
+SAMPLES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,15 @@ class Run:
         device = next(self.model.parameters()).device
         if self.model.classes and classes is None:
             classes = torch.arange(n, device=device) % self.model.classes
-        drawn = self.model.sample(n, generator=torch.Generator(device).manual_seed(seed), condition=classes)
-        return self.domain.to_physical(drawn.float().cpu().clamp(-1, 1)).numpy()
+        generator = torch.Generator(device).manual_seed(seed)
+        parts = []
+        for first in range(0, n, SAMPLES_AT_ONCE):
+            some = min(SAMPLES_AT_ONCE, n - first)
+            drawn = self.model.sample(
+                some, generator=generator, condition=None if classes is None else classes[first : first + some]
+            )
+            parts.append(self.domain.to_physical(drawn.float().cpu().clamp(-1, 1)).numpy())
+        return np.concatenate(parts)
 
 
 def save(folder: Path, name: str, recipe: Recipe, model: Model) -> None:

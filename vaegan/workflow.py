@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from vaegan.data import SignalSet
 from vaegan.degradation import build
 from vaegan.domain import Domain
 from vaegan.drawing import grid
-from vaegan.errors import UserError
+from vaegan.errors import DataError, UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.evaluator import evaluate_restoration
 from vaegan.evaluation.latent import latent_report
@@ -59,21 +60,23 @@ def train(
     """
     available_device(device)
     data = data_sets(recipe.domain)
-    tell_about(data["train"], console)
+    for split, signals in data.items():
+        _check_signals(recipe.domain, split, signals)
+    chief = int(os.environ.get("RANK", "0")) == 0
+    tell_about(data["train"], console if chief else None)
     degradation = recipe.degradation()
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
         build(condition, recipe.domain.degradations())
     sha = data["train"].fingerprint
     folder = out or RUNS / name / identity(name, recipe, sha)
-    _claim(folder, name, recipe, sha)
     classes = _classes(recipe, data["train"])
-    model: Model | None = None
+    torch.manual_seed(recipe.stages[0].training.seed)
+    model = recipe.model.build(recipe.domain.spec, classes)
+    if chief:
+        _claim(folder, name, recipe, sha)
     states: list[TrainState] = []
     for number, stage in enumerate(recipe.stages):
         fabric = make_fabric(device, stage.training.precision)
-        if model is None:
-            torch.manual_seed(stage.training.seed)
-            model = recipe.model.build(recipe.domain.spec, classes)
         title = name if len(recipe.stages) == 1 else f"{name}, stage {number + 1} of {len(recipe.stages)}"
         state = fit(
             model,
@@ -92,12 +95,13 @@ def train(
             for later in range(number + 2, len(recipe.stages) + 1):
                 (folder / "state" / f"stage-{later}" / "state.safetensors").unlink(missing_ok=True)
         fabric.barrier()
+        for buffer in state.averaged.buffers():  # the running statistics of batch norm differ between processes
+            buffer.copy_(fabric.broadcast(buffer))
         # The next stage, and the evaluation, go on from the averaged weights.
         model.load_state_dict(state.averaged.state_dict())
-    assert model is not None
     if fabric.is_global_zero:
         save(folder, name, recipe, model)
-        write_json(folder / "training.json", _history(states, data))
+        write_json(folder / "training.json", {**_history(states, data), "sha256": sha})
     fabric.barrier()
     return Run(folder, name, recipe, model.eval())
 
@@ -113,19 +117,34 @@ def evaluate(
     domain, evaluation = run.domain, run.recipe.evaluation
     if n is not None and n < 1:
         raise UserError(f"--n is {n}", expected="at least 1", mend="set --n")
-    val = domain.dataset("val")
-    if data is not None:
+    training = read_json(run.folder / "training.json")
+    val: SignalSet | None = None
+    try:
+        val = domain.dataset("val")
+    except DataError as error:
+        if data is None:
+            raise
+        if console is not None:
+            console.print(
+                f"[yellow]warning:[/] the classical methods get middle strengths, as the run's data are gone: {error}"
+            )
+    if data is None:
+        test = domain.dataset("test")
+    else:
         domain = run.on(data).domain
-    test = domain.dataset("test") if data is None else domain.everything()
-    if data is not None:
+        test = domain.everything()
+        if _seen_in_training(run.domain, test, training):
+            raise UserError(
+                f"{data} holds what the run was trained on", mend="leave --data out to judge on its test split"
+            )
         tell_about(test, console)
+    _check_signals(domain, "test", test)
     device = next(run.model.parameters()).device
 
     def restorer(y: Tensor, mask: Tensor | None) -> Tensor:
         with torch.no_grad():
             return run.model.restore(y.to(device), None if mask is None else mask.to(device)).mean
 
-    training = read_json(run.folder / "training.json")
     restoration = None
     if evaluation.conditions or test.observed is not None:
         with _bar(console, "evaluating") as progress:
@@ -145,7 +164,7 @@ def evaluate(
         "data": {
             "source": test.source or str(domain.data or "embedded default"),
             "n_train": training["n_train"],
-            "n_val": len(val),
+            "n_val": 0 if val is None else len(val),
             "n_test": len(test),
             "sha256": test.sha256,
             "skipped": [asdict(item) for item in test.skipped],
@@ -161,8 +180,8 @@ def evaluate(
         first = evaluation.conditions[0] if evaluation.conditions and run.recipe.degradations else None
         degradation = None if first is None else build(first, domain.degradations())
         metrics["latent"] = {
-            "condition": first or "none",
-            **latent_report(run.model, domain, test, degradation, n=n or 256, seed=evaluation.seed),
+            "condition": "paired" if test.observed is not None else first or "none",
+            **latent_report(run.model, domain, test, degradation, n=min(256, n or evaluation.n), seed=evaluation.seed),
         }
     metrics["cost"] = _cost(run.model, training, restoration)
     return metrics, restoration
@@ -209,9 +228,41 @@ def tell_about(data: SignalSet, console: Console | None) -> None:
         console.print(f"not used ({len(data.unused)} files of other formats): {shown}", highlight=False)
 
 
+def _check_signals(domain: Domain, split: str, data: SignalSet) -> None:
+    """Holds a domain's signals against its spec, before a network chokes on them."""
+    if tuple(data.signals.shape[1:]) != domain.spec.shape:
+        raise DataError(
+            f"the {split} split has signals of shape {tuple(data.signals.shape[1:])}",
+            expected=f"{domain.spec.shape} as in the domain's spec",
+            mend="mend Domain.dataset or Domain.spec",
+        )
+    if not np.issubdtype(data.signals.dtype, np.floating):
+        return
+    for first in range(0, len(data), 1024):
+        finite = (
+            np.isfinite(data.signals[first : first + 1024]).reshape(len(data.signals[first : first + 1024]), -1).all(1)
+        )
+        if not finite.all():
+            raise DataError(
+                f"item {first + int(np.argmin(finite))} of the {split} split holds values that are not finite",
+                expected="numbers",
+                mend="repair it, or leave it out",
+            )
+
+
+def _seen_in_training(domain: Domain, test: SignalSet, training: Mapping[str, Any]) -> bool:
+    """Whether data that were given for judging are those of the run."""
+    if test.fingerprint == training.get("sha256"):
+        return True
+    try:
+        return test.fingerprint == domain.everything().fingerprint
+    except DataError:
+        return False
+
+
 def _claim(folder: Path, name: str, recipe: Recipe, sha: str) -> None:
     """Makes the run's folder, or checks that it holds the same run."""
-    if (folder / "recipe.json").is_file():
+    if (folder / "recipe.json").is_file() and ((folder / "state").exists() or (folder / "model").exists()):
         known = read_json(folder / "recipe.json")
         mine = identity(name, recipe, sha)
         if known.get("id") not in (None, mine):
@@ -273,14 +324,22 @@ def _monitor(domain: Domain, val: SignalSet, degradation: Any) -> Monitor:
     """Active units, and pictures of a few validation items restored and of a few samples."""
     shown = val.take(range(min(PICTURES, len(val))))
     x = domain.to_model(torch.from_numpy(np.array(shown.signals))).float()
-    y = x if degradation is None else degradation(x, generator=torch.Generator().manual_seed(0)).y
+    y, mask = x, None
+    if shown.observed is not None:
+        y = domain.to_model(torch.from_numpy(np.array(shown.observed))).float()
+    elif degradation is not None:
+        measured = degradation(x, generator=torch.Generator().manual_seed(0))
+        y, mask = measured.y, measured.mask
 
     @torch.no_grad()
     def look(model: Model, log: Log, samples: int) -> None:
         device = next(model.parameters()).device
-        restored = model.restore(y.to(device)).mean.float().cpu()
+        restored = model.restore(y.to(device), None if mask is None else mask.to(device)).mean.float().cpu()
         rows = [domain.draw(domain.to_physical(s.clamp(-1, 1)).numpy()) for s in (y, restored, x)]
         log.picture("restored", grid(np.concatenate(rows), columns=len(shown)), samples)
+        classes = torch.arange(16, device=device) % model.classes if model.classes else None
+        drawn = model.sample(16, generator=torch.Generator(device).manual_seed(0), condition=classes).float().cpu()
+        log.picture("sampled", grid(domain.draw(domain.to_physical(drawn.clamp(-1, 1)).numpy()), columns=4), samples)
         if isinstance(model, VAEGAN):
             part = val.take(range(min(128, len(val))))
             units = latent_report(model, domain, part, degradation)
@@ -297,11 +356,13 @@ def _history(states: list[TrainState], data: Mapping[str, SignalSet]) -> dict[st
     curves: dict[str, list[tuple[float, float]]] = {}
     before = 0
     for state in states:
-        every = max(1, len(state.history) // 400)
-        for row in state.history[::every]:
+        own: dict[str, list[tuple[float, float]]] = {}
+        for row in state.history:
             for key, value in row.items():
                 if key != "samples":
-                    curves.setdefault(key, []).append((before + row["samples"], value))
+                    own.setdefault(key, []).append((before + row["samples"], value))
+        for key, points in own.items():
+            curves.setdefault(key, []).extend(points[:: max(1, len(points) // 400)])
         before += state.samples
     return {
         "seconds": sum(state.seconds for state in states),

@@ -33,7 +33,7 @@ def latent_report(
         model: in evaluation mode.
         domain: of the signals.
         items: test items; the first ``n`` of a seeded order are used.
-        degradation: what they suffer; ``None`` for none.
+        degradation: what they suffer; ``None`` for none, and not used where the items have observed partners.
         n: items at most.
         seed: of the choice and of the degradation.
 
@@ -46,7 +46,9 @@ def latent_report(
     device = next(model.parameters()).device
     x = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.signals[row]) for row in rows]))).float()
     y, mask = x, None
-    if degradation is not None:
+    if items.observed is not None:
+        y = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.observed[row]) for row in rows]))).float()
+    elif degradation is not None:
         digest = hashlib.sha256(f"latent/{seed}".encode()).digest()
         measured = degradation(x, generator=torch.Generator().manual_seed(int.from_bytes(digest[:6], "big")))
         y, mask = measured.y.float(), measured.mask

@@ -27,8 +27,15 @@ def halved(sizes: Sequence[int]) -> tuple[int, ...]:
 
 def pyramid(sizes: Sequence[int], levels: int) -> list[tuple[int, ...]]:
     """The sizes at each level of a network that halves ``levels`` times, the finest first."""
+    if levels < 1:
+        raise UserError(f"a depth of {levels}", expected="at least 1", mend="set --model.depth")
     result = [tuple(sizes)]
     for _ in range(levels):
+        if 1 in result[-1]:
+            # There is nothing left to halve; oneDNN's bf16 kernels even return garbage gradients there (torch 2.13).
+            raise UserError(
+                f"a depth of {levels} for signals of size {tuple(sizes)}", expected="less", mend="set --model.depth"
+            )
         result.append(halved(result[-1]))
     return result
 
@@ -170,10 +177,10 @@ class Condition(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None
     ) -> Float[Tensor, "batch channels *space"]:
-        """Adds the class's vector at every place.
+        """Adds the class's vector at every place; of an unknown class (``None``) the mean of all classes' vectors.
 
         Raises:
-            UserError: when a conditional network gets no condition, or an unconditional one gets one.
+            UserError: when an unconditional network gets a condition.
         """
         if self.table is None:
             if condition is not None:
@@ -184,10 +191,7 @@ class Condition(nn.Module):
                 )
             return x
         if condition is None:
-            raise UserError(
-                f"no condition for a network of {self.table.num_embeddings} classes",
-                expected="condition=(batch,) class indices",
-            )
+            return x + self.table.weight.mean(0).view(1, -1, *(1 for _ in x.shape[2:]))
         shift = self.table(condition)
         return x + shift.view(*shift.shape, *(1 for _ in x.shape[2:]))
 

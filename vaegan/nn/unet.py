@@ -30,7 +30,7 @@ class Context:
     Attributes:
         observed: the observed signal, 0 where nothing was observed.
         seen: 1 where a sample was observed, else 0.
-        skips: features from fine to coarse, the coarsest level excluded.
+        skips: features from fine to coarse; the coarsest level only where there is no latent to carry it.
     """
 
     observed: Float[Tensor, "batch channels *space"]
@@ -121,12 +121,12 @@ class RestoringEncoder(nn.Module):
             h = level(h)
             skips.append(h)
             h = down(h)
+        h = self.levels[-1](h)
         if self.head is None:
             nothing = h.new_zeros(
                 len(h), 0, *(() if self.vector else h.shape[2:]), dtype=torch.promote_types(h.dtype, torch.float32)
             )
-            return Encoding(DiagonalGaussian(nothing, nothing), Context(observed, seen, tuple(skips)))
-        h = self.levels[-1](h)
+            return Encoding(DiagonalGaussian(nothing, nothing), Context(observed, seen, (*skips, h)))
         return Encoding(posterior(self.head(h.flatten(1) if self.vector else h)), Context(observed, seen, tuple(skips)))
 
 
@@ -171,7 +171,8 @@ class RestoringDecoder(nn.Module):
             nn.Sequential(*(ResBlock(dims, c, norm=norm, periodic=wraps) for _ in range(blocks))) for c in channels
         )
         self.ups = nn.ModuleList(Conv(dims, b, a, 3, periodic=wraps) for a, b in pairwise(channels))
-        self.adapters = nn.ModuleList(Conv(dims, c, c, 1, bias=False) for c in channels[:-1])
+        # Without a latent the coarsest features come by a skip too: the same network, but for the bottleneck.
+        self.adapters = nn.ModuleList(Conv(dims, c, c, 1, bias=False) for c in (channels[:-1] if latent else channels))
         self.last = Conv(dims, channels[0], spec.channels, 3, periodic=wraps)
 
     def forward(
@@ -189,7 +190,10 @@ class RestoringDecoder(nn.Module):
         """
         h = self.spread(z)
         h = h.reshape(-1, *self.coarsest) if self.vector else h
-        h = self.levels[-1](self.condition(h, condition))
+        h = self.condition(h, condition)
+        if context is not None and len(self.adapters) > len(self.ups):
+            h = h + self.adapters[-1](context.skips[-1])
+        h = self.levels[-1](h)
         sizes: Sequence[Sequence[int]] = self.sizes if context is None else [skip.shape[2:] for skip in context.skips]
         for i in range(len(self.ups) - 1, -1, -1):
             h = self.ups[i](repeated(h, sizes[i]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import torch
@@ -58,8 +59,10 @@ class RMSProp(OptimizerConfig):
     weight_decay: float = 0.0
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimizer for these parameters."""
-        return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.decay, weight_decay=self.weight_decay)
+        """The optimizer for these parameters; on a GPU its counters stay there too."""
+        own = list(parameters)
+        on_gpu = bool(own) and own[0].is_cuda
+        return torch.optim.RMSprop(own, lr=self.lr, alpha=self.decay, weight_decay=self.weight_decay, capturable=on_gpu)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class TrainingConfig:
         schedule: ``"cosine"`` falls to a hundredth over the budget; ``"constant"`` does not fall.
         warmup: share of the budget over which the learning rate rises.
         ema: half-life of the averaged weights, as a share of the samples seen so far; 0 evaluates the last weights.
-        clip: largest norm of a player's gradient; 0 leaves it alone.
+        clip: largest norm of the encoder's and of the decoder's gradient; 0 leaves them alone. The discriminator's is never
+            clipped: its penalty comes in rare, large steps, which a clip would cut down to nothing.
         flip: mirror pictures along their last axis at random.
         precision: ``"auto"`` takes bf16 on a GPU that has it, single precision elsewhere.
         seed: of everything that is drawn.
@@ -108,5 +112,13 @@ class TrainingConfig:
                     expected="at least 1",
                     mend=f"set --{name.replace('_', '-')}",
                 )
-        if self.minutes is not None and self.minutes <= 0:
-            raise UserError(f"minutes is {self.minutes}", expected="above 0", mend="set --minutes")
+        for name in ("cpu_minutes", "minutes"):
+            value = getattr(self, name)
+            if value is not None and not (isfinite(value) and value > 0):
+                raise UserError(f"{name} is {value}", expected="a number above 0", mend="set --minutes")
+        for name in ("warmup", "ema", "clip", "seed", "save_minutes", "discriminator_lr"):
+            value = getattr(self, name)
+            if not (isfinite(value) and value >= 0):
+                raise UserError(f"{name} is {value}", expected="a number of 0 or more", mend=f"set {name}")
+        if not (isfinite(self.optimizer.lr) and self.optimizer.lr > 0):
+            raise UserError(f"lr is {self.optimizer.lr}", expected="a number above 0", mend="set optimizer.lr")

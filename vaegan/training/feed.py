@@ -79,7 +79,7 @@ class Feed:
             y, mask = x, None
         condition = None
         if self.classes and self.data.labels is not None:
-            condition = torch.as_tensor(self.data.labels[rows].astype(np.int64), device=self.device)
+            condition = self._sent(self.data.labels[rows].astype(np.int64))
         if x.dim() == 4:
             x, y = (t.contiguous(memory_format=torch.channels_last) for t in (x, y))
         return Batch(x, y, mask, condition, step, progress), generator
@@ -105,8 +105,13 @@ class Feed:
 
     def _take(self, signals: np.ndarray | Tensor, rows: np.ndarray) -> Tensor:
         if isinstance(signals, Tensor):
-            return signals[torch.as_tensor(rows, device=self.device)]
-        return torch.from_numpy(np.ascontiguousarray(signals[rows])).to(self.device)
+            return signals[self._sent(rows)]
+        return self._sent(signals[rows])
+
+    def _sent(self, values: np.ndarray) -> Tensor:
+        """On the device; through pinned memory, so that the host does not wait for the work before it."""
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
 
 
 def _mirror(x: Tensor, which: Tensor | None) -> Tensor:

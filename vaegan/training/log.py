@@ -56,11 +56,15 @@ class Log:
         Raises:
             TrainingError: when a term of any step is not finite; it names the first one.
         """
-        for step, terms in self._pending[self._checked :]:
-            values = torch.stack([value.float() for value in terms.values()])
-            if bool(torch.isfinite(values).all()):
-                continue
-            name, value = next((n, float(v)) for n, v in terms.items() if not bool(torch.isfinite(v)))
+        fresh = self._pending[self._checked :]
+        values = [value.float() for _, terms in fresh for value in terms.values()]
+        if values and not bool(torch.isfinite(torch.stack(values)).all()):
+            step, name, value = next(
+                (step, name, float(value))
+                for step, terms in fresh
+                for name, value in terms.items()
+                if not bool(torch.isfinite(value))
+            )
             raise TrainingError(
                 f"the term {name!r} is {value} at step {step}",
                 expected="finite numbers",
@@ -126,6 +130,8 @@ class Log:
         margins = [row["d_margin"] for row in recent if "d_margin" in row]
         if len(margins) == 5 and min(margins) > 12:
             self.warn("the discriminator wins by far (mean margin above 12): raise penalty or lower discriminator_lr")
+        if len(margins) == 5 and max(abs(margin) for margin in margins) < 0.01:
+            self.warn("the discriminator cannot tell real from restored at all (margin below 0.01): it may be dead")
         sure = [(row["d_real"], row["d_sampled"]) for row in recent if "d_real" in row]
         if len(sure) == 5 and all(real > 0.99 and fake < 0.01 for real, fake in sure):
             self.warn("the discriminator is certain of everything: its saturated loss no longer moves the decoder")

@@ -143,9 +143,10 @@ def fit(
             with fabric.autocast():
                 result = objective.backward(model, batch, generator)
             terms = result.terms | _finish_gradients(fabric, players, config.clip)
+            gates = _common_gates(fabric, result.gates)
             for name, optimizer in optimizers.items():
-                if name in result.gates:
-                    step_if(optimizer, result.gates[name])
+                if name in gates:
+                    step_if(optimizer, gates[name])
                 else:
                     optimizer.step()
             state.step += 1
@@ -195,7 +196,7 @@ def available_device(device: str) -> str:
 def _has_bf16(accelerator: str) -> bool:
     """Whether the hardware multiplies bf16 itself; emulated, it is slower than single precision."""
     if accelerator == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if accelerator == "cpu":
         # PyTorch's question after AVX512_BF16 or AMX has no public name in the releases before 2.10.
         asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
@@ -242,10 +243,19 @@ def _finish_gradients(fabric: Fabric, players: dict[str, list[nn.Parameter]], cl
                 [part.view_as(g) for part, g in zip(flat.split([g.numel() for g in grads]), grads, strict=True)],
             )
         norm = torch.nn.utils.get_total_norm(grads)
-        if clip > 0:
+        if clip > 0 and name != "discriminator":
             torch._foreach_mul_(grads, (clip / (norm + 1e-6)).clamp(max=1.0))
         norms[f"gradient_{name}"] = norm.detach()
     return norms
+
+
+def _common_gates(fabric: Fabric, gates: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The majority of the processes decides, so that all keep the same weights; where nobody would step, all do."""
+    if fabric.world_size == 1 or not gates:
+        return gates
+    votes = cast(Tensor, fabric.all_reduce(torch.stack([gate.float() for gate in gates.values()]), reduce_op="mean"))
+    steps = (votes >= 0.5) | (votes < 0.5).all()
+    return dict(zip(gates, steps, strict=True))
 
 
 def _agree(fabric: Fabric, seconds: float) -> float:

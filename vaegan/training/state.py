@@ -23,7 +23,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, A
     try:
         flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         save_file(flat, scratch, metadata={"info": json.dumps(info)})
+        scratch.chmod(0o644)
         os.replace(scratch, path)
+    except SafetensorError as error:
+        raise UserError(f"{path} cannot be written ({error})", mend="free space, or set --out") from error
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -42,7 +45,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: stream.get_tensor(name) for name in stream.keys()}, info  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
         raise UserError(
-            f"{path} cannot be read ({error})", expected="safetensors", mend="train the run again"
+            f"{path} cannot be read ({error})",
+            expected="safetensors",
+            mend="delete it, then run the same command again",
         ) from error
 
 
@@ -66,6 +71,11 @@ def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: Mapp
             state.setdefault(int(index), {})[moment] = value
     whole = optimizer.state_dict()
     optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # Fused optimizers walk raw memory: moments must lie as their weights do, which files do not keep.
+                moments[key] = torch.empty_like(parameter).copy_(value)
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> None:
