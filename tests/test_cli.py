@@ -55,6 +55,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "faces/denoise", "--minutes", "soon"], "invalid float value: 'soon'"),
         (["run", "faces/denoise", "--minutes", "0"], "--minutes is 0"),
         (["run", "faces/denoise", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (["run", "faces/denoise", "--model.width", "0"], "width is 0; expected at least 1; set --model.width"),
+        (["run", "faces/denoise", "--minutes", "inf"], "minutes is inf"),
+        (["run", "faces/denoise", "--stages.0.training.optimizer.lr", "nan"], "lr is nan"),
+        (["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"], "penalty_every is 0"),
+        (["run", "faces/celeba64", "--smoke", "--model.depth", "2"], "layer 3 of a discriminator of 3"),
+        (["run", "faces/denoise", "--model.depth", "9"], "a depth of 9 for signals of size"),
         (["run", "faces/denoise", "--device", "mps"], "no device 'mps' here; expected one of auto, cpu.*--device"),
         (["run", "generic", "--domain", "fases"], "unknown domain 'fases'.*did you mean 'faces'"),
         (["run", "faces/denoise", "--data", "/nowhere"], "/nowhere"),
@@ -66,7 +72,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["list", "--jason"], r"unknown flag --jason; did you mean --json"),
     ],
 )
-def test_a_mistake_is_one_line(words, said, capsys) -> None:
+def test_a_mistake_is_one_line(words, said, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # runs/ goes there
     line = failed(capsys, *words)
     assert re.search(said, line), line
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vaegan.errors import UserError
 from vaegan.signal import SignalSpec
 
 
@@ -59,7 +61,22 @@ class Model(nn.Module, ABC):
 
 
 class ModelConfig(ABC):
-    """A frozen dataclass whose fields are a model's plain arguments."""
+    """A frozen dataclass whose fields are a model's plain arguments; whole numbers are counts, 0 or more."""
+
+    optional: ClassVar[tuple[str, ...]] = ()
+    """Counts that may be 0."""
+
+    def __post_init__(self) -> None:
+        """Checks the counts.
+
+        Raises:
+            UserError: for a count below 1, or below 0 where it is optional.
+        """
+        for name, value in vars(self).items():
+            least = 0 if name in self.optional else 1
+            if isinstance(value, int) and not isinstance(value, bool) and value < least:
+                flag = f"--model.{name.replace('_', '-')}"
+                raise UserError(f"{name} is {value}", expected=f"at least {least}", mend=f"set {flag}")
 
     @abstractmethod
     def build(self, spec: SignalSpec, classes: int = 0) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -141,6 +142,8 @@ class LarsenConfig(ModelConfig):
         leak: slope below 0 of the discriminator's activation; Larsen's ReLU is 0.
     """
 
+    optional: ClassVar[tuple[str, ...]] = ("hidden",)
+
     latent: int = 128
     width: int = 64
     decoder_width: int = 32
@@ -189,6 +192,8 @@ class RestoringConfig(ModelConfig):
         discriminator_width, discriminator_depth, discriminator_hidden, discriminator_norm, spectral, leak: as for the
             discriminator of :class:`LarsenConfig`.
     """
+
+    optional: ClassVar[tuple[str, ...]] = ("latent",)
 
     latent: int = 32
     vector: bool = False

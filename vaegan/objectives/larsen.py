@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vaegan.errors import UserError
 from vaegan.models.base import Model
+from vaegan.nn import Verdict
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, detached, gradient, leaf, trainable
 from vaegan.objectives.cut import Noise, as_vaegan, encode, encoder_gradient
@@ -66,7 +68,7 @@ class LarsenObjective(Objective):
         x_p = model.decode(noise.prior, None, batch.condition)
         real, rebuilt, sampled = (model.judge(x, batch.condition) for x in (batch.x, x_tilde, x_p))
         prior = terms.kl_prior(encoded.q)
-        llike = terms.learned_similarity(real.features[self.layer], rebuilt.features[self.layer])
+        llike = self._likeness(real, rebuilt)
         adversarial = terms.gan(real.logits, *self._fakes(rebuilt.logits, sampled.logits))
         return {
             "encoder": prior + llike,
@@ -86,7 +88,7 @@ class LarsenObjective(Objective):
         seen_tilde, seen_p = leaf(x_tilde), leaf(x_p)
         real, rebuilt, sampled = (model.judge(x, batch.condition) for x in (batch.x, seen_tilde, seen_p))
 
-        llike = terms.learned_similarity(real.features[self.layer], rebuilt.features[self.layer])
+        llike = self._likeness(real, rebuilt)
         (likeness,) = gradient([llike], [seen_tilde], retain=True)
         adversarial = terms.gan(real.logits, *self._fakes(rebuilt.logits, sampled.logits))
         *for_dis, opinion_tilde, opinion_p = gradient([adversarial], [*dis, seen_tilde, seen_p])
@@ -113,6 +115,13 @@ class LarsenObjective(Objective):
             "d_sampled": sampled.logits.sigmoid().mean(),
         }
         return Step(detached(logged), gates)
+
+    def _likeness(self, real: Verdict, rebuilt: Verdict) -> Tensor:
+        layers = len(real.features)
+        if not 0 <= self.layer < layers:
+            found = f"layer {self.layer} of a discriminator of {layers}"
+            raise UserError(found, expected=f"0 to {layers - 1}", mend="set objective.layer")
+        return terms.learned_similarity(real.features[self.layer], rebuilt.features[self.layer])
 
     def _fakes(self, rebuilt: Tensor, sampled: Tensor) -> tuple[Tensor, ...]:
         return (rebuilt, sampled) if self.reconstructions_as_fakes else (sampled,)

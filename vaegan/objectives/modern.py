@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
 from vaegan.nn import DiagonalGaussian, Verdict
@@ -56,6 +57,12 @@ class ModernObjective(Objective):
     warmup: float = 0.1
     bare: float = 0.0
     prior_samples: bool = False
+
+    def __post_init__(self) -> None:
+        if self.penalty_every < 1:
+            raise UserError(
+                f"penalty_every is {self.penalty_every}", expected="at least 1", mend="set objective.penalty_every"
+            )
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player, on one graph: the definition that ``backward`` is held against."""
