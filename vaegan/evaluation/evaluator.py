@@ -75,6 +75,8 @@ def evaluate_restoration(
         built[PAIRED] = None
     chosen = np.random.default_rng(seed).permutation(len(test))[: max(n, 1)]
     rows = np.sort(chosen)  # a memory map is read in one direction
+    # Neighbours in a set are often of one person or one recording: a random choice shows more of it.
+    shown = np.sort(np.random.default_rng((seed, 1)).permutation(len(rows))[:EXAMPLES])
     judge = _Judge(domain, restorers, baselines, {**RESTORATION, **domain.metrics()}, batch)
     main = MODEL if MODEL in restorers else next(iter(restorers))
     result = Restoration({}, {}, rows, {}, {}, {}, {}, {}, domain.draw, main)
@@ -93,7 +95,7 @@ def evaluate_restoration(
         result.strengths[condition], result.tuned[condition] = strengths, len(pairs)
         scores = values[result.main]["psnr"]
         for place, at in (
-            (result.examples, np.arange(min(EXAMPLES, len(rows)))),
+            (result.examples, shown),
             (result.worst, np.argsort(scores, kind="stable")[:WORST]),
         ):
             place[condition] = judge.examples(source, rows, at, strengths, values, result.main)
