@@ -20,7 +20,7 @@ install_import_hook(list(CHECKED), "tests.typecheck.check")
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Decoded data go into a folder of this session, never into the user's cache."""
+    """Decoded data go into a folder of this test run, never into the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAEGAN_CACHE", str(folder))
