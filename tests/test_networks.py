@@ -105,7 +105,7 @@ def test_gaps_only_leaves_observed_samples_untouched() -> None:
     observed = mask.expand_as(y)
     assert torch.equal(restored[observed], y[observed])
     assert not torch.equal(restored[~observed], y[~observed])
-    altered = torch.where(mask, y, 99.0)
+    altered = torch.where(mask, y, torch.nan)
     assert torch.equal(model.restore(altered, mask).mean, restored), "what was not observed must not matter"
 
 
@@ -159,5 +159,5 @@ def test_restoration_with_samples_has_spread() -> None:
 def test_a_depth_that_leaves_nothing_to_halve_is_refused() -> None:
     with pytest.raises(UserError, match=r"a depth of 5 for signals of size \(9,\).*--model.depth"):
         replace(SMALL_RESTORING, depth=5).build(spec_of(1, (9,)))
-    with pytest.raises(UserError, match="a depth of 0"):
+    with pytest.raises(UserError, match="depth is 0; expected at least 1"):
         replace(SMALL_RESTORING, depth=0).build(spec_of(1, (9,)))

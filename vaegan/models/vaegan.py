@@ -63,7 +63,7 @@ class VAEGAN(Model):
         if isinstance(self.encoder, RestoringEncoder):
             encoding: Encoding = self.encoder(y, mask)
             return encoding
-        q: DiagonalGaussian = self.encoder(y if mask is None else y * mask)
+        q: DiagonalGaussian = self.encoder(y if mask is None else torch.where(mask, y, 0.0))
         return Encoding(q)
 
     def decode(

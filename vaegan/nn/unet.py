@@ -114,7 +114,7 @@ class RestoringEncoder(nn.Module):
             mask: True where a sample was observed; ``None`` where all are.
         """
         seen = torch.ones_like(y[:, :1]) if mask is None else mask.to(y.dtype)
-        observed = y * seen
+        observed = torch.where(seen > 0, y, 0.0)  # whatever stands where nothing was observed, NaN too, must not matter
         h = self.stem(torch.cat([observed, seen], dim=1))
         skips = []
         for level, down in zip(self.levels, self.downs, strict=False):
