@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ FORMATS = {
 
 SIXTEEN_BIT = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
 """Pillow's modes of greys with more than eight bits."""
+
+
+LARGE = 16_000_000
+"""Pixels from which on 8-bit levels are not widened to floating-point numbers, which would take four times the memory."""
+
+STRIP = 2**22
+"""Pixels that are converted at once."""
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""What red, green and blue add to a grey (ITU-R BT.601)."""
 
 
 class CorruptPicture(Exception):
@@ -82,6 +93,12 @@ def eight_bit(image: Image.Image, mode: str) -> Image.Image:
         raise CorruptPicture(f"cannot be decoded: {error}") from error
 
 
+def strips(rows: int, columns: int) -> Iterator[slice]:
+    """The rows of a picture, some at a time: about :data:`STRIP` pixels."""
+    height = max(1, STRIP // max(1, columns))
+    return (slice(first, min(first + height, rows)) for first in range(0, rows, height))
+
+
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; broken EXIF does not spoil the pixels, which then count as upright."""
     try:
@@ -102,3 +119,42 @@ def sixteen_bit_levels(image: Image.Image) -> np.ndarray[Any, Any]:
         raise CorruptPicture(f"its pixels reach from {values.min()} to {values.max()}, beyond 16 bits")
     levels: np.ndarray[Any, Any] = values.astype(np.float32) / np.float32(257)
     return levels
+
+
+def levels_of(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    """A decoded picture as numbers, converted strip by strip.
+
+    Args:
+        image: of any mode.
+        channels: 1 (colours become luma) or 3 (greys are repeated).
+
+    Returns:
+        Levels (channels, rows, columns), 0 to 255, and opacity (rows, columns) uint8 where there is one. Levels are
+        float32, those of 8 bits uint8 in a picture of more than :data:`LARGE` pixels.
+
+    Raises:
+        CorruptPicture: when its pixels have no known full scale, or no way to colour.
+    """
+    columns, rows = image.size
+    deep, grey = image.mode in SIXTEEN_BIT, is_grey(image)
+    whole = not deep and (grey or channels == 3) and rows * columns > LARGE
+    levels = np.empty((channels, rows, columns), np.uint8 if whole else np.float32)
+    alpha = np.empty((rows, columns), np.uint8) if image.has_transparency_data and not deep else None
+    for strip in strips(rows, columns):
+        part = image.crop((0, strip.start, columns, strip.stop))
+        if alpha is not None:
+            alpha[strip] = np.asarray(part.convert("LA" if grey else "RGBA"))[..., -1]
+        if deep:
+            levels[:, strip] = sixteen_bit_levels(part)
+            continue
+        pixels = np.asarray(eight_bit(part, "L" if grey else "RGB"))
+        if grey:
+            levels[:, strip] = pixels
+        else:
+            levels[:, strip] = pixels @ LUMA if channels == 1 else pixels.transpose(2, 0, 1)
+    return levels, alpha
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether a picture's mode has no colours."""
+    return image.mode in SIXTEEN_BIT or image.mode in ("1", "L", "LA", "La")

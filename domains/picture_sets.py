@@ -142,6 +142,19 @@ def fit_square(image: Image.Image, size: int, crop: Crop) -> Image.Image:
     return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.LANCZOS)
 
 
+def read_square(path: Path, *, size: int, color: bool, crop: Crop) -> np.ndarray[Any, Any]:
+    """One picture as an item of a set: (1, 1 or 3, size, size) uint8.
+
+    Raises:
+        DataError: when the file is missing, may not be read, or is no whole picture.
+    """
+    check_path(path, "a picture")
+    try:
+        return _square(path_loader([path]), 0, size, color, crop)[0][None]
+    except (CorruptPicture, OSError) as error:
+        raise DataError(f"{path} {error}", expected="one whole picture", mend="give another file") from error
+
+
 def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> tuple[SignalSet, np.ndarray[Any, Any]]:
     """All pictures that can be decoded, from the cache where these contents were decoded before.
 

@@ -18,12 +18,14 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from domains.decoding import (
     FORMATS,
+    LUMA,
     SIXTEEN_BIT,
     CorruptPicture,
-    eight_bit,
+    is_grey,
+    levels_of,
     open_picture,
     orientation_of,
-    sixteen_bit_levels,
+    strips,
 )
 from vaegan.domain import Recording
 from vaegan.errors import DataError
@@ -43,7 +45,6 @@ _HOLDS_DPI = {"PNG", "JPEG", "TIFF", "BMP"}
 _TIFF_COMPRESSIONS = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"}
 # Tags about the scene and its author; all others describe how this one file was laid out.
 _TIFF_KEPT = {270, 271, 272, 305, 306, 315, 700, 33432, 33550, 33922, 34665, 34735, 34736, 34737, 34853}
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # EXIF orientation -> (swap rows and columns first, then flip the rows, flip the columns).
 _UPRIGHT = {
     1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
@@ -87,7 +88,7 @@ def read_picture(path: Path, channels: int) -> Recording:
 
     Returns:
         A recording with signals (1, channels, rows, columns) float32, 0 to 255; 16-bit greys keep their
-        fractions.
+        fractions. Beyond 16 megapixels, levels of 8 bits are uint8.
 
     Raises:
         DataError: when the file is missing, may not be read, is no picture, is too large or has several
@@ -132,11 +133,11 @@ def write_picture(recording: Recording, path: Path) -> Path:
             written.
     """
     path, name = _target(Path(path), recording)
-    levels = np.asarray(recording.signals, dtype=np.float32)
+    levels = np.asarray(recording.signals)
     if levels.ndim != 4 or levels.shape[0] != 1 or levels.shape[1] not in (1, 3):
         raise DataError(f"{path}: signals of shape {levels.shape}", expected="(1, 1 or 3, rows, columns)")
-    if not np.isfinite(levels).all():
-        bad = int(levels.size - np.isfinite(levels).sum())
+    bad = sum(int(np.count_nonzero(~np.isfinite(levels[..., rows, :]))) for rows in strips(*levels.shape[2:]))
+    if bad:
         raise DataError(f"{path}: {bad} of {levels.size} values are not finite", expected="finite values")
     meta = recording.metadata
     if not isinstance(meta, PictureMetadata):
@@ -175,22 +176,18 @@ def _turn(pixels: np.ndarray[Any, Any], orientation: int, *, back: bool = False)
 
 def _separate(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], PictureMetadata]:
     """A decoded picture as upright levels (channels, rows, columns) and all else."""
-    mode, alpha = image.mode, None
-    if mode in SIXTEEN_BIT:
-        levels, mode = sixteen_bit_levels(image)[None], "I;16"
+    levels, alpha = levels_of(image, channels)
+    grey = is_grey(image) or channels == 1
+    if image.mode in SIXTEEN_BIT:
+        mode = "I;16"
+    elif alpha is not None:
+        mode = "LA" if grey else "RGBA"
+    elif image.mode in ("1", "L", "CMYK"):
+        mode = "L" if grey and image.mode == "CMYK" else image.mode
     else:
-        grey = mode in ("1", "L", "LA", "La")
-        if image.has_transparency_data:
-            image_alpha = image.convert("LA" if grey else "RGBA")
-            alpha, mode = np.asarray(image_alpha)[..., -1], image_alpha.mode
-        elif mode not in ("1", "L", "CMYK"):
-            mode = "RGB"
-        pixels = np.asarray(eight_bit(image, "L" if grey else "RGB"), dtype=np.float32)
-        levels = pixels[None] if grey else pixels.transpose(2, 0, 1)
-    if len(levels) == 3 and channels == 1:
-        levels, mode = np.tensordot(_LUMA, levels, axes=1)[None], "LA" if alpha is not None else "L"
+        mode = "L" if grey else "RGB"
     orientation = orientation_of(image)
-    levels = _turn(np.broadcast_to(levels, (channels, *levels.shape[1:])), orientation).copy(order="C")
+    levels = np.ascontiguousarray(_turn(levels, orientation))
     exif = _exif(image)
     return levels, PictureMetadata(
         mode=mode,
@@ -226,21 +223,33 @@ def _states_orientation(exif: bytes) -> bool:
 
 
 def _join(levels: np.ndarray[Any, Any], meta: PictureMetadata, *, undo: bool) -> Image.Image:
-    """Levels (1 or 3, rows, columns) as a picture of the metadata's mode."""
-    if meta.mode in ("1", "L", "LA", "I;16") and len(levels) == 3:
-        levels = np.tensordot(_LUMA, levels, axes=1)[None]
-    levels = np.clip(levels, 0, 255)
-    pixels = np.rint(levels * 257).astype(np.uint16) if meta.mode == "I;16" else np.rint(levels).astype(np.uint8)
-    if meta.mode in ("RGB", "RGBA", "CMYK"):
-        pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-    if meta.alpha is not None:
-        pixels = np.concatenate([pixels, meta.alpha[None]])
+    """Levels (1 or 3, rows, columns) as a picture of the metadata's mode, made strip by strip."""
+    alpha = None if meta.alpha is None else meta.alpha[None]
     if undo:
-        pixels = _turn(pixels, meta.orientation, back=True)
-    if meta.mode == "1":
+        levels = _turn(levels, meta.orientation, back=True)
+        alpha = None if alpha is None else _turn(alpha, meta.orientation, back=True)
+    rows, columns = levels.shape[1:]
+    image = Image.new(meta.mode, (columns, rows))
+    for strip in strips(rows, columns):
+        part = _strip(levels[:, strip], None if alpha is None else alpha[:, strip], meta.mode)
+        image.paste(part, (0, strip.start))
+    return image
+
+
+def _strip(levels: np.ndarray[Any, Any], alpha: np.ndarray[Any, Any] | None, mode: str) -> Image.Image:
+    """Levels, and opacity (1, rows, columns), as a picture of this mode."""
+    if mode in ("1", "L", "LA", "I;16") and len(levels) == 3:
+        levels = np.tensordot(LUMA, levels, axes=1)[None]
+    levels = np.clip(levels, 0, 255)
+    pixels = np.rint(levels * 257).astype(np.uint16) if mode == "I;16" else np.rint(levels).astype(np.uint8)
+    if mode in ("RGB", "RGBA", "CMYK"):
+        pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
+    if alpha is not None:
+        pixels = np.concatenate([pixels, alpha])
+    if mode == "1":
         return Image.fromarray(pixels[0] >= 128)
     image = Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
-    return image.convert("CMYK") if meta.mode == "CMYK" else image
+    return image.convert("CMYK") if mode == "CMYK" else image
 
 
 def _save_options(name: str, meta: PictureMetadata) -> dict[str, Any]:

@@ -143,8 +143,21 @@ def test_active_units_counts_what_varies() -> None:
 
 
 def test_unknown_norm_is_named() -> None:
-    with pytest.raises(UserError, match="unknown norm 'layer'"):
-        inspect.unwrap(normalisation)("layer", 8, 2)  # without the tests' own type check before it
+    with pytest.raises(UserError, match="unknown norm 'instance'"):
+        inspect.unwrap(normalisation)("instance", 8, 2)  # without the tests' own type check before it
+
+
+def test_features_cannot_be_silenced_for_good() -> None:
+    model = SMALL_RESTORING.build(spec_of(1, (32,)))
+    with torch.no_grad():
+        for conv in model.decoder.ups:
+            conv.layer.bias.fill_(-100.0)  # where a few steps at a high learning rate can take them
+        torch.nn.init.normal_(model.decoder.last.layer.weight)  # a new one is zero
+    model.restore(torch.randn(2, 1, 32)).mean.square().sum().backward()
+    slopes = [
+        conv.layer.weight.grad.abs().max() for conv in (*model.decoder.ups, *model.encoder.downs, model.encoder.stem)
+    ]
+    assert min(slopes) > 1e-6
 
 
 def test_restoration_with_samples_has_spread() -> None:

@@ -25,7 +25,7 @@ LARSEN = {
         norm=norm,
         discriminator_norm=norm,
     )
-    for norm in ("batch", "group", "none")
+    for norm in ("batch", "group", "layer", "none")
 }
 RESTORING = {
     "map": RestoringConfig(latent=3, width=4, widest=8, depth=2, discriminator_width=2, discriminator_hidden=5),

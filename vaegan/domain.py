@@ -115,6 +115,14 @@ class Domain(ABC):
             mend="implement Domain.read and Domain.write",
         )
 
+    def read_item(self, path: Path) -> Recording:
+        """Reads one file as one item of a data set: cropped and resized as those are, where the domain does so.
+
+        Raises:
+            DataError: when the domain cannot read it.
+        """
+        return self.read(path)
+
     def write(self, recording: Recording, path: Path) -> Path:
         """Writes a recording in the format that it was read from; returns where.
 

@@ -42,14 +42,24 @@ class Evaluation:
     Args:
         conditions: degradations at stated severities, such as ``noise sigma=50/255``.
         n: test items for each condition; all where there are fewer.
-        samples: signals drawn from the prior for the report; 0 for a model that does not generate.
+        samples: signals drawn from each prior and judged; 0 for a model that does not generate.
+        spread: posterior draws by which the spread of a restoration is judged; 0 for none.
         seed: of the choice of items, of the degradations and of the samples.
     """
 
     conditions: tuple[str, ...] = ()
     n: int = 200
     samples: int = 0
+    spread: int = 8
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("n", 1), ("samples", 0), ("spread", 0)):
+            if getattr(self, name) < least:
+                found, flag = f"{name} is {getattr(self, name)}", f"set --evaluation.{name}"
+                raise UserError(found, expected=f"at least {least}", mend=flag)
+        if self.spread == 1:
+            raise UserError("spread is 1", expected="0, or at least 2 draws", mend="set --evaluation.spread")
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,9 @@ class Recipe:
                 )
                 for stage in self.stages
             ),
-            evaluation=replace(self.evaluation, n=2, samples=min(self.evaluation.samples, 4)),
+            evaluation=replace(
+                self.evaluation, n=2, samples=min(self.evaluation.samples, 8), spread=min(self.evaluation.spread, 2)
+            ),
         )
 
     def with_budget(self, samples: int | None = None, minutes: float | None = None) -> Recipe:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from vaegan import serial
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
-from vaegan.inference import Progress, restore_any_size
-from vaegan.models import Model, ModelConfig
+from vaegan.extras import Extras
+from vaegan.inference import Progress, check_signals, restore_in_parts
+from vaegan.models import Model, ModelConfig, Restored
+from vaegan.models.blend import Blend
+from vaegan.models.spread import Calibrated
+from vaegan.models.vaegan import VAEGAN
 from vaegan.recipe import Recipe, domain_on, from_json, to_json
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training.state import load_tensors, load_weights, save_tensors
 
 RUNS = Path("runs")
 SAMPLES_AT_ONCE = 64
+BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,17 @@ class Clean:
         """Writes the restored recording in the format that it was read from; returns where."""
         return self.domain.write(self.recording, Path(path))
 
+    def write_spread(self, path: str | Path) -> Path:
+        """Writes the spread as a ``.npy`` file, (n, channels, *space) in physical units; returns where.
+
+        Raises:
+            UserError: where no spread was asked for.
+        """
+        if self.spread is None:
+            raise UserError("no spread to write", expected="a restoration with draws", mend="set samples=8")
+        write_array(Path(path), self.spread)
+        return Path(path)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -60,6 +77,7 @@ class Run:
     name: str
     recipe: Recipe
     model: Model
+    extras: Extras = Extras()  # noqa: RUF009 - frozen
 
     @property
     def domain(self) -> Domain:
@@ -75,54 +93,177 @@ class Run:
         source: str | Path | Recording,
         *,
         samples: int = 0,
+        fidelity: float = 0.0,
         overlap: float = 0.5,
         progress: Progress | None = None,
     ) -> Clean:
-        """Restores a file, or a recording that was read, at its own size.
+        """Restores a file, or a recording that was read, at its own size, in windows where that is large.
 
         Args:
             source: a file that the domain reads, or a Recording.
-            samples: posterior samples for mean and spread; 0 decodes the posterior mean.
-            overlap: share of a window that its neighbour covers again.
+            samples: posterior samples for mean and spread; 0 decodes the posterior mean. The spread is calibrated where
+                the run knows how, see :class:`vaegan.models.spread.Calibration`.
+            fidelity: 0 for the model as it was trained, 1 for the least error, at the price of sharpness; see
+                :class:`vaegan.models.blend.Blend`.
+            overlap: share of a window that its neighbour covers again; see
+                :func:`vaegan.inference.restore_any_size`.
             progress: called with the windows done and in all.
 
+        Returns:
+            The restored recording, in float32. Signals of type uint8 stay so, rounded, with a spread in float16: a
+            domain that reads 8-bit levels as such writes no finer ones.
+
         Raises:
-            DataError: for a file that the domain cannot read, other channels, or values that are not finite.
+            DataError: for a file that the domain cannot read, or values that are not finite.
+            UserError: for other channels, or a fidelity outside of 0 to 1.
         """
+        model = self.model if fidelity == 0 else Blend(self.model, self.extras.faithful, fidelity).eval()
+        if samples and self.extras.calibration is not None:
+            model = Calibrated(model, self.extras.calibration).eval()
         recording = source if isinstance(source, Recording) else self.domain.read(Path(source))
-        if not np.isfinite(recording.signals).all():
-            raise DataError(
-                f"{recording.path} holds {int((~np.isfinite(recording.signals)).sum())} values that are not finite",
-                expected="numbers",
-                mend="repair or cut them out first",
-            )
-        y = self.domain.to_model(torch.from_numpy(np.array(recording.signals))).float()
-        generator = torch.Generator(next(self.model.parameters()).device).manual_seed(self.recipe.evaluation.seed)
-        restored = restore_any_size(
-            self.model, y, samples=samples, overlap=overlap, generator=generator, progress=progress
+        check_signals(model, recording.signals.shape)
+        _check_finite(recording)
+        passage = _Passage(recording.signals, self.domain, with_spread=samples > 0)
+        restore_in_parts(
+            model,
+            recording.signals.shape,
+            passage.read,
+            passage.write,
+            samples=samples,
+            overlap=overlap,
+            generator=torch.Generator(next(self.model.parameters()).device).manual_seed(self.recipe.evaluation.seed),
+            progress=progress,
         )
-        signals = self.domain.to_physical(restored.mean).numpy()
-        spread = None
-        if restored.spread is not None:
-            zero = self.domain.to_physical(torch.zeros_like(restored.spread))
-            spread = (self.domain.to_physical(restored.spread) - zero).abs().numpy()
-        return Clean(recording.with_signals(signals, spread), self.domain)
+        return Clean(recording.with_signals(passage.mean, passage.spread), self.domain)
+
+    def sample(
+        self, n: int, *, seed: int = 0, classes: Tensor | None = None, mixture: bool = False
+    ) -> np.ndarray[Any, Any]:
+        """Signals drawn from a prior.
+
+        Args:
+            n: how many.
+            seed: of the draws.
+            classes: (n,) class of each, for a conditional model; by default each class in turn.
+            mixture: draw from the mixture fitted to the aggregate posterior, instead of N(0, I).
+
+        Returns:
+            (n, channels, *space) in physical units.
+
+        Raises:
+            UserError: where the run has no mixture.
+        """
+        drawn = self.draws(mixture=mixture)(n, seed, classes)
+        return np.asarray(self.domain.to_physical(drawn.clamp(-1, 1)).numpy())
+
+    def draws(self, *, mixture: bool = False) -> Callable[..., Float[Tensor, "n channels *space"]]:
+        """A function of (n, seed, classes) that draws signals in model units, on the CPU; see :meth:`sample`."""
+        prior = self.extras.prior if mixture else None
+        if mixture and prior is None:
+            raise UserError(
+                f"{self.folder} has no mixture", mend="set --prior normal, or train with --evaluation.samples"
+            )
+        device = next(self.model.parameters()).device
+
+        @torch.no_grad()
+        def draw(n: int, seed: int = 0, classes: Tensor | None = None) -> Tensor:
+            if self.model.classes and classes is None:
+                classes = torch.arange(n) % self.model.classes
+            generator = torch.Generator(device).manual_seed(seed)
+            parts = []
+            for first in range(0, n, SAMPLES_AT_ONCE):
+                some = min(SAMPLES_AT_ONCE, n - first)
+                condition = None if classes is None else classes[first : first + some].to(device)
+                if prior is not None and isinstance(self.model, VAEGAN):
+                    z = prior.sample(some, next(self.model.parameters()), generator)
+                    parts.append(self.model.decode(z, None, condition).float().cpu())
+                else:
+                    parts.append(self.model.sample(some, generator=generator, condition=condition).float().cpu())
+            return torch.cat(parts)
+
+        return draw
 
     @torch.no_grad()
-    def sample(self, n: int, *, seed: int = 0, classes: Tensor | None = None) -> np.ndarray[Any, Any]:
-        """(n, channels, *space) signals drawn from the prior, in physical units."""
-        device = next(self.model.parameters()).device
-        if self.model.classes and classes is None:
-            classes = torch.arange(n, device=device) % self.model.classes
-        generator = torch.Generator(device).manual_seed(seed)
-        parts = []
-        for first in range(0, n, SAMPLES_AT_ONCE):
-            some = min(SAMPLES_AT_ONCE, n - first)
-            drawn = self.model.sample(
-                some, generator=generator, condition=None if classes is None else classes[first : first + some]
+    def edit(self, source: str | Path | Recording, attribute: str, strength: float = 1.0) -> Clean:
+        """Moves a signal's latent along an attribute vector (Larsen et al. 2015, Sec. 4.2.1).
+
+        Args:
+            source: a file that the domain reads as one item, or a recording of the model's own size.
+            attribute: its name.
+            strength: how far; 1 is from the mean of the items without it to that of those with it, negative takes it away.
+
+        Raises:
+            UserError: for a run without attribute vectors, or an unknown attribute.
+            DataError: for a file that cannot be read, or has another size.
+        """
+        if self.extras.directions is None or not isinstance(self.model, VAEGAN):
+            raise UserError(
+                f"{self.folder} has no attribute vectors",
+                expected="a run that was trained on data with attributes",
+                mend="train on such data, as CelebA with its list_attr_celeba.txt",
             )
-            parts.append(self.domain.to_physical(drawn.float().cpu().clamp(-1, 1)).numpy())
-        return np.concatenate(parts)
+        vector = self.extras.directions.vector(attribute)
+        recording = source if isinstance(source, Recording) else self.domain.read_item(Path(source))
+        if recording.signals.shape[1:] != self.model.spec.shape:
+            raise DataError(
+                f"{recording.path} has signals of shape {recording.signals.shape[1:]}",
+                expected=f"{self.model.spec.shape}, as the run was trained on",
+                mend="crop and resize it first",
+            )
+        like = next(self.model.parameters())
+        y = self.domain.to_model(torch.from_numpy(np.array(recording.signals))).float().to(like.device)
+        encoding = self.model.encode(y)
+        z = encoding.posterior.mean + strength * vector.to(like.device)
+        changed = self.model.decode(z.to(like.dtype), encoding.context).float().cpu().clamp(-1, 1)
+        return Clean(recording.with_signals(self.domain.to_physical(changed).numpy()), self.domain)
+
+
+class _Passage:
+    """Signals on their way through a model: windows are read in model units, what they become in physical ones.
+
+    Args:
+        signals: (n, channels, *space) in physical units.
+        domain: knows the units.
+        with_spread: whether a spread is kept too.
+    """
+
+    def __init__(self, signals: np.ndarray[Any, Any], domain: Domain, *, with_spread: bool) -> None:
+        self.signals, self.domain = signals, domain
+        self.levels = signals.dtype == np.uint8
+        self.mean = np.empty(signals.shape, np.uint8 if self.levels else np.float32)
+        self.spread = np.zeros(signals.shape, np.float16 if self.levels else np.float32) if with_spread else None
+
+    def read(self, item: int, index: tuple[np.ndarray[Any, Any], ...]) -> tuple[Tensor, None]:
+        """A window of a signal; nothing is known of what was not observed."""
+        window = np.array(self.signals[item][np.ix_(np.arange(self.signals.shape[1]), *index)])
+        return self.domain.to_model(torch.from_numpy(window[None])).float(), None
+
+    def write(self, item: int, where: tuple[slice, ...], part: Restored) -> None:
+        """A finished part of a signal."""
+        here: tuple[int | slice, ...] = (item, slice(None), *where)
+        mean = self.domain.to_physical(part.mean).numpy()[0]
+        self.mean[here] = np.rint(mean).clip(0, 255) if self.levels else mean
+        if self.spread is not None and part.spread is not None:
+            zero = self.domain.to_physical(torch.zeros_like(part.spread))
+            self.spread[here] = (self.domain.to_physical(part.spread) - zero).abs().numpy()[0]
+
+
+def _check_finite(recording: Recording) -> None:
+    """Looks at every value, a block at a time.
+
+    Raises:
+        DataError: with the number of those that are NaN or infinite.
+    """
+    if not np.issubdtype(recording.signals.dtype, np.floating):
+        return
+    blocks = np.nditer(recording.signals, ["external_loop", "buffered", "zerosize_ok"], buffersize=BLOCK)
+    broken = sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks)
+    if broken:
+        raise DataError(
+            f"{recording.path} holds {broken} values that are not finite",
+            expected="numbers",
+            mend="repair or cut them out first",
+        )
 
 
 def save(folder: Path, name: str, recipe: Recipe, model: Model) -> None:
@@ -158,7 +299,8 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
     model = model_config.build(spec, int(config["classes"]))
     weights = folder / "model" / "model.safetensors"
     load_weights(model, load_tensors(weights)[0], "", weights)
-    return Run(folder, name, recipe, model.to(device).eval())
+    model, twin = model.to(device).eval(), model_config.build(spec, int(config["classes"])).to(device).eval()
+    return Run(folder, name, recipe, model, Extras.load(folder / "model", model, twin))
 
 
 def find(path: Path) -> Path:
@@ -185,6 +327,18 @@ def write_file(path: Path, content: bytes) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_bytes(content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_array(path: Path, values: np.ndarray[Any, Any]) -> None:
+    """Writes a ``.npy`` file; it is complete or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("wb") as stream:
+            np.save(stream, values, allow_pickle=False)
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)

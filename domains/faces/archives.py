@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from domains.decoding import CorruptPicture, open_picture
+from domains.faces.celeba import find_list, read_list, rows_of
 from domains.picture_sets import Loader, Pictures, content_sha256
 from vaegan.errors import DataError
 
@@ -25,6 +26,9 @@ _MEND = "give another file with --data"
 def find_archive(path: Path) -> Pictures:
     """The pictures in an HDF5 or NumPy file, with its ``names`` and ``groups`` where it has them.
 
+    Attributes come from the file's own ``attributes`` (n, a), above 0 where a picture has one, and ``attribute_names``
+    (a,); else from CelebA's ``list_attr_celeba`` beside the file, where that has a line for every name.
+
     Raises:
         DataError: when the file is broken, or holds no pictures, or several arrays that could be them.
     """
@@ -34,13 +38,36 @@ def find_archive(path: Path) -> Pictures:
     load = _jpeg_loader(values) if key == "jpeg" else _array_loader(values, f"{path}[{key!r}]")
     count = len(values)
     names = _texts(sets, "names", count, path) or tuple(f"{index:06d}" for index in range(count))
+    attribute_names, attributes, lists = _attributes(sets, names, path)
     return Pictures(
         names=names,
         groups=_texts(sets, "groups", count, path) or names,
         load=load,
-        sha256=content_sha256([path], path.parent),
+        sha256=content_sha256([path, *lists], path.parent),
         source=f"{path} ({count} pictures in {key!r})",
+        attributes=attributes,
+        attribute_names=attribute_names,
     )
+
+
+def _attributes(
+    sets: Mapping[str, Any], names: tuple[str, ...], path: Path
+) -> tuple[tuple[str, ...], np.ndarray[Any, Any] | None, list[Path]]:
+    """Names and values of attributes, and the list that they were read from."""
+    if "attributes" in sets and "attribute_names" in sets:
+        values = np.asarray(sets["attributes"][...])
+        known = _texts(sets, "attribute_names", values.shape[-1] if values.ndim == 2 else 0, path)
+        if values.shape != (len(names), len(known)):
+            found = f"{path}: attributes of shape {values.shape}, {len(known)} attribute_names"
+            raise DataError(found, expected=f"({len(names)}, one a name)", mend=_MEND)
+        return known, np.where(values > 0, 1, -1).astype(np.int8), []
+    listed = find_list([path.parent], "list_attr_celeba")
+    if listed is None:
+        return (), None, []
+    known, rows = read_list(listed)
+    if any(len(rows.get(Path(name).stem, ())) != len(known) for name in names):
+        return (), None, []  # a list of other pictures
+    return known, np.asarray(rows_of(names, rows, listed, len(known)), dtype=np.int8), [listed]
 
 
 def _open(path: Path) -> Mapping[str, Any]:

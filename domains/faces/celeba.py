@@ -13,7 +13,7 @@ from vaegan.data import SPLITS
 from vaegan.errors import DataError
 
 FOLDERS = ("img_align_celeba", "img_align_celeba_png")
-_Rows = dict[str, list[int]]
+Rows = dict[str, list[int]]
 
 
 def find_celeba(data: Path) -> Pictures | None:
@@ -39,17 +39,19 @@ def find_celeba(data: Path) -> Pictures | None:
             mend="give another path with --data",
         )
     homes = [home / inner for home in (folder.parent, folder.parent.parent) for inner in ("", "Anno", "Eval")]
-    lists = {name: _find_list(homes, name) for name in ("list_eval_partition", "list_attr_celeba", "identity_CelebA")}
+    lists = {name: find_list(homes, name) for name in ("list_eval_partition", "list_attr_celeba", "identity_CelebA")}
     groups = tuple(path.stem for path in paths)
     if (identities := lists["identity_CelebA"]) is not None:
-        _, rows = _read_list(identities)
+        _, rows = read_list(identities)
         groups = tuple(str(rows[path.stem][0]) if rows.get(path.stem) else path.stem for path in paths)
     splits, told = _official_split(lists["list_eval_partition"], paths, groups)
     attributes = None
     attribute_names: tuple[str, ...] = ()
     if (described := lists["list_attr_celeba"]) is not None:
-        attribute_names, rows = _read_list(described)
-        attributes = np.asarray(_rows_of(paths, rows, described, len(attribute_names)), dtype=np.int8)
+        attribute_names, rows = read_list(described)
+        attributes = np.asarray(
+            rows_of([path.name for path in paths], rows, described, len(attribute_names)), dtype=np.int8
+        )
     used = [path for path in lists.values() if path is not None]
     return Pictures(
         names=tuple(path.relative_to(folder).as_posix() for path in paths),
@@ -72,15 +74,20 @@ def _picture_folder(data: Path) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def _find_list(homes: Sequence[Path], name: str) -> Path | None:
+def find_list(homes: Sequence[Path], name: str) -> Path | None:
+    """The first of a list's possible places where it lies, as ``.txt`` or ``.csv``."""
     places = [home / f"{name}{ending}" for home in homes for ending in (".txt", ".csv")]
     return next((place for place in places if place.is_file()), None)
 
 
-def _read_list(path: Path) -> tuple[tuple[str, ...], _Rows]:
-    """The names in a list's header, and the numbers of each picture by its name without the ending."""
+def read_list(path: Path) -> tuple[tuple[str, ...], Rows]:
+    """The names in a list's header, and the numbers of each picture by its name without the ending.
+
+    Raises:
+        DataError: when the list is broken.
+    """
     header: tuple[str, ...] = ()
-    rows: _Rows = {}
+    rows: Rows = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -103,16 +110,20 @@ def _read_list(path: Path) -> tuple[tuple[str, ...], _Rows]:
     return header, rows
 
 
-def _rows_of(paths: Sequence[Path], rows: _Rows, source: Path, width: int) -> list[list[int]]:
-    """The row of each picture, all of one width."""
-    wrong = [path.name for path in paths if len(rows.get(path.stem, ())) != width]
+def rows_of(names: Sequence[str], rows: Rows, source: Path, width: int) -> list[list[int]]:
+    """The row of each picture, all of one width.
+
+    Raises:
+        DataError: when the list lacks a picture.
+    """
+    wrong = [name for name in names if len(rows.get(Path(name).stem, ())) != width]
     if wrong:
         raise DataError(
-            f"{source} lacks {few(wrong)} of {len(paths)} pictures",
+            f"{source} lacks {few(wrong)} of {len(names)} pictures",
             expected=f"a line of {width} numbers for each picture",
             mend="complete the list, or give another path with --data",
         )
-    return [rows[path.stem] for path in paths]
+    return [rows[Path(name).stem] for name in names]
 
 
 def _official_split(
@@ -121,8 +132,8 @@ def _official_split(
     """The official split of each picture where it can be used, and a word about it."""
     if source is None:
         return None, "split by group, as there is no list_eval_partition"
-    _, rows = _read_list(source)
-    codes = [row[0] for row in _rows_of(paths, rows, source, 1)]
+    _, rows = read_list(source)
+    codes = [row[0] for row in rows_of([path.name for path in paths], rows, source, 1)]
     if not set(codes) <= {0, 1, 2}:
         odd = sorted(set(codes) - {0, 1, 2})
         raise DataError(

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from domains.faces.layouts import find_faces
-from domains.picture_sets import Crop, decode
+from domains.picture_sets import CELEBA_FRAME, Crop, decode, read_square
 from domains.pictures import draw_pictures, read_picture, write_picture
 from vaegan.data import SPLITS, SignalSet, Split, assign_splits
 from vaegan.domain import Domain, Recording
@@ -86,6 +86,14 @@ class Faces(Domain):
     def read(self, path: Path) -> Recording:
         """One picture whole at its own size; see :func:`domains.pictures.read_picture`."""
         return read_picture(path, self.spec.channels)
+
+    def read_item(self, path: Path) -> Recording:
+        """One picture cropped and resized as those of a set; an aligned frame of CelebA (178x218) is known by its size."""
+        crop: Crop = "centre" if self.crop == "auto" else self.crop
+        if self.crop == "auto" and read_picture(path, self.spec.channels).signals.shape[2:] == CELEBA_FRAME[::-1]:
+            crop = "celeba"
+        signals = read_square(path, size=self.size, color=self.color, crop=crop)
+        return Recording(signals.astype(np.float32), path, "PNG")
 
     def write(self, recording: Recording, path: Path) -> Path:
         """Writes a picture as it was read; see :func:`domains.pictures.write_picture`."""

@@ -28,13 +28,13 @@ QUICKSTART = Recipe(
             TrainingConfig(samples=40_000, cpu_minutes=1.0, batch=8, optimizer=Adam(lr=2e-4), flip=True, clip=0.2),
         ),
     ),
-    evaluation=Evaluation(conditions=("noise sigma=50/255",), n=60, samples=16),
+    evaluation=Evaluation(conditions=("noise sigma=50/255",), n=60, samples=64),
 )
 
 DENOISE = Recipe(
     summary="Colour faces under noise, white strokes or blur, restored by one network.",
     domain=Faces(size=64),
-    model=RestoringConfig(),
+    model=RestoringConfig(latent=64, width=24, widest=192),
     degradations=(
         "noise sigma=10/255..60/255",
         "noise sigma=10/255..60/255 clip=true",
@@ -44,15 +44,15 @@ DENOISE = Recipe(
     ),
     stages=(
         Stage(
-            VAEObjective(squared=False, beta=0.01),
+            VAEObjective(squared=False, beta=0.001),
             TrainingConfig(
-                samples=4_000_000, cpu_minutes=46.0, batch=8, optimizer=Adam(lr=5e-4), flip=True, clip=0.2, warmup=0.03
+                samples=4_000_000, cpu_minutes=50.0, batch=4, optimizer=Adam(lr=7e-4), flip=True, clip=0.2, warmup=0.03
             ),
         ),
         Stage(
-            ModernObjective(feature=0.005, adversarial=0.0005),
+            ModernObjective(beta=0.001, feature=0.01, adversarial=0.001),
             # The first stage ended at a fine learning rate: a high one here would undo more than the discriminator gives.
-            TrainingConfig(samples=1_000_000, cpu_minutes=12.0, batch=8, optimizer=Adam(lr=3e-5), flip=True, clip=0.2),
+            TrainingConfig(samples=1_000_000, cpu_minutes=8.0, batch=8, optimizer=Adam(lr=3e-5), flip=True, clip=0.2),
         ),
     ),
     evaluation=Evaluation(conditions=("noise sigma=25/255", "noise sigma=50/255", "strokes", "blur sigma=1.5"), n=200),
@@ -61,13 +61,13 @@ DENOISE = Recipe(
 DENOISE_WITHOUT_ADVERSARY = replace(
     DENOISE,
     summary="What faces/denoise owes to its discriminator: the same training without it.",
-    stages=(DENOISE.stages[0], replace(DENOISE.stages[1], objective=VAEObjective(squared=False, beta=0.01))),
+    stages=(DENOISE.stages[0], replace(DENOISE.stages[1], objective=VAEObjective(squared=False, beta=0.001))),
 )
 
 DENOISE_WITHOUT_LATENT = replace(
     DENOISE,
     summary="What faces/denoise owes to its latent: the same networks, a plain U-Net.",
-    model=RestoringConfig(latent=0),
+    model=replace(DENOISE.model, latent=0),
 )
 
 CELEBA64 = Recipe(
@@ -80,7 +80,7 @@ CELEBA64 = Recipe(
             TrainingConfig(
                 samples=4_000_000,
                 cpu_minutes=30.0,
-                batch=64,
+                batch=16,
                 optimizer=RMSProp(),
                 flip=True,
                 clip=0.0,
@@ -88,7 +88,7 @@ CELEBA64 = Recipe(
             ),
         ),
     ),
-    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=64),
+    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=500),
 )
 
 CELEBA64_VAE = Recipe(
@@ -98,10 +98,10 @@ CELEBA64_VAE = Recipe(
     stages=(
         Stage(
             VAEObjective(),
-            TrainingConfig(samples=4_000_000, cpu_minutes=30.0, batch=64, optimizer=Adam(lr=3e-4), flip=True),
+            TrainingConfig(samples=4_000_000, cpu_minutes=30.0, batch=16, optimizer=Adam(lr=3e-4), flip=True),
         ),
     ),
-    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=64),
+    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=500),
 )
 
 RECIPES = {

@@ -29,7 +29,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with the condition, the items judged so far, and the items in all conditions."""
 
 EXAMPLES = 8
-WORST = 4
+WORST = 10
 TUNING_ITEMS = 6
 
 
@@ -259,7 +259,10 @@ class _Judge:
             restored=self.restore(main, y, mask, strengths),
             truth=source.truth(some),
             classical_name=best,
-            psnr={method: values[method]["psnr"][at] for method in dict.fromkeys((INPUT, best, main)) if method},
+            others={name: self.restore(name, y, mask, strengths) for name in self.restorers if name != main},
+            psnr={
+                method: values[method]["psnr"][at] for method in dict.fromkeys((INPUT, best, *self.restorers)) if method
+            },
         )
 
     def ms_per_item(self) -> dict[str, float]:

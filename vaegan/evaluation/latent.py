@@ -1,8 +1,9 @@
-"""What a VAE-GAN owes to its latent."""
+"""What a VAE-GAN owes to its latent, and what its latent space looks like."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from torch import Tensor
 from vaegan.data import SignalSet
 from vaegan.degradation import Degradation
 from vaegan.domain import Domain
+from vaegan.models.directions import FEWEST
 from vaegan.models.vaegan import VAEGAN
-from vaegan.nn import active_units
+from vaegan.nn import DiagonalGaussian, active_units
+
+BLOCK = 64
 
 
 @torch.no_grad()
@@ -44,14 +48,7 @@ def latent_report(
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(items))[:n])
     device = next(model.parameters()).device
-    x = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.signals[row]) for row in rows]))).float()
-    y, mask = x, None
-    if items.observed is not None:
-        y = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.observed[row]) for row in rows]))).float()
-    elif degradation is not None:
-        digest = hashlib.sha256(f"latent/{seed}".encode()).digest()
-        measured = degradation(x, generator=torch.Generator().manual_seed(int.from_bytes(digest[:6], "big")))
-        y, mask = measured.y.float(), measured.mask
+    x, y, mask = observed(domain, items, rows, degradation, f"latent/{seed}")
     partners = _partners([str(group) for group in items.groups[rows]])
     means, kls, plain, bare, shuffled = [], [], [], [], []
     for part in torch.arange(len(rows)).split(32):
@@ -80,6 +77,125 @@ def latent_report(
     if shuffled:
         result["psnr_shuffled"] = float(torch.cat(shuffled).mean())
     return result
+
+
+def observed(
+    domain: Domain,
+    items: SignalSet,
+    rows: Sequence[int] | np.ndarray[Any, Any],
+    degradation: Degradation | None,
+    key: str,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Some items as they are and as they are observed, in model units, with the mask of what was observed.
+
+    Args:
+        domain: of the signals.
+        items: where the rows are taken from; observed partners come before ``degradation``.
+        rows: of the items.
+        degradation: what they suffer; ``None`` for none.
+        key: what the degradation's random numbers are seeded by.
+    """
+    x = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.signals[row]) for row in rows]))).float()
+    if items.observed is not None:
+        y = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.observed[row]) for row in rows]))).float()
+        return x, y, None
+    if degradation is None:
+        return x, x, None
+    digest = hashlib.sha256(key.encode()).digest()
+    with torch.no_grad():
+        measured = degradation(x, generator=torch.Generator().manual_seed(int.from_bytes(digest[:6], "big")))
+    return x, measured.y.float(), measured.mask
+
+
+@torch.no_grad()
+def posteriors(
+    model: VAEGAN,
+    domain: Domain,
+    items: SignalSet,
+    rows: np.ndarray[Any, Any],
+    degradation: Degradation | None,
+    *,
+    seed: int = 0,
+) -> DiagonalGaussian:
+    """q(z | y) of many items, on the CPU, encoded in blocks.
+
+    Args:
+        model: in evaluation mode.
+        domain: of the signals.
+        items: where the rows are taken from.
+        rows: of the items.
+        degradation: what they suffer before they are encoded; ``None`` for none.
+        seed: of the degradation.
+    """
+    device = next(model.parameters()).device
+    means, logvars = [], []
+    for first in range(0, len(rows), BLOCK):
+        _, y, mask = observed(domain, items, rows[first : first + BLOCK], degradation, f"posterior/{seed}/{first}")
+        q = model.encode(y.to(device), None if mask is None else mask.to(device)).posterior
+        means.append(q.mean.float().cpu())
+        logvars.append(q.logvar.float().cpu())
+    return DiagonalGaussian(torch.cat(means), torch.cat(logvars))
+
+
+@torch.no_grad()
+def interpolate(
+    model: VAEGAN, domain: Domain, items: SignalSet, *, pairs: int = 4, steps: int = 8, seed: int = 0
+) -> np.ndarray[Any, Any]:
+    """Decoded points on straight lines between the latents of two items each.
+
+    Returns:
+        (pairs, steps, channels, *space) in physical units, decoded from the latent alone; fewer pairs where there are
+        fewer than twice as many items.
+    """
+    rows = np.random.default_rng((seed, 3)).permutation(len(items))[: 2 * pairs]
+    rows = rows[: len(rows) // 2 * 2]
+    z = posteriors(model, domain, items, rows, None, seed=seed).mean
+    weight = torch.linspace(0, 1, steps).view(1, steps, *(1 for _ in z.shape[1:]))
+    line = (1 - weight) * z[0::2, None] + weight * z[1::2, None]
+    device = next(model.parameters()).device
+    decoded = [model.decode(row.to(device)).float().cpu().clamp(-1, 1) for row in line]
+    return np.stack([domain.to_physical(row).numpy() for row in decoded])
+
+
+def separability(
+    train: Float[Tensor, "n *latent"],
+    train_attributes: np.ndarray[Any, Any],
+    test: Float[Tensor, "m *latent"],
+    test_attributes: np.ndarray[Any, Any],
+    names: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """How well a linear probe reads each attribute from the latent: ridge regression on standardised latents.
+
+    Args:
+        train, test: posterior means of training and of test items.
+        train_attributes, test_attributes: (n, a) above 0 where an item has an attribute.
+        names: of the attributes.
+
+    Returns:
+        {ATTRIBUTE: {"mean": area under the ROC curve on the test items, "n", "n_positive", "unit", "better"}}; one half is
+        chance. Attributes with fewer than five items on either side, in either set, are left out.
+    """
+    from sklearn.linear_model import Ridge
+    from sklearn.metrics import roc_auc_score
+
+    x, y = train.flatten(1).double().numpy(), train_attributes > 0
+    at, truth = test.flatten(1).double().numpy(), test_attributes > 0
+    centre, scale = x.mean(0), x.std(0) + 1e-9
+    usable = [a for a in range(len(names)) if all(min(t[:, a].sum(), (~t[:, a]).sum()) >= FEWEST for t in (y, truth))]
+    if not usable:
+        return {}
+    probe = Ridge(alpha=float(x.shape[1])).fit((x - centre) / scale, y[:, usable].astype(np.float64))
+    scores = np.reshape(probe.predict((at - centre) / scale), (len(at), len(usable)))
+    return {
+        str(names[a]): {
+            "mean": float(roc_auc_score(truth[:, a], scores[:, i])),
+            "n": len(at),
+            "n_positive": int(truth[:, a].sum()),
+            "unit": "AUC",
+            "better": "higher",
+        }
+        for i, a in enumerate(usable)
+    }
 
 
 def _partners(groups: list[str]) -> Tensor | None:

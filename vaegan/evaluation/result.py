@@ -15,6 +15,10 @@ Numbers: TypeAlias = dict[str, dict[str, dict[str, dict[str, Any]]]]
 INPUT = "input"
 MODEL = "model"
 PAIRED = "paired"
+REAL = "training items"
+"""The name under which real items are judged as though they had been drawn."""
+MIXTURE = "{} + mixture"
+"""The name of a method that draws from a mixture fitted to the aggregate posterior."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Examples:
 
     Attributes:
         names: of the items.
+        restored: by the main restorer.
+        others: by the other restorers, where several are compared.
         classical_name: the classical method that is shown: the best by PSNR; ``""`` without one.
         psnr: PSNR in dB of each item, by method.
     """
@@ -34,6 +40,7 @@ class Examples:
     truth: Array
     classical_name: str = ""
     psnr: Mapping[str, Array] = field(default_factory=dict)
+    others: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,111 @@ class Restoration:
     worst: dict[str, Examples]
     draw: Callable[[Array], Array]
     main: str = MODEL
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What judging generated signals found.
+
+    Attributes:
+        numbers: the ``generation`` part of ``metrics.json``: {METHOD: {METRIC[EXTRACTOR]: {...}}}. ``model`` draws from
+            N(0, I), ``model + mixture`` from the mixture fitted to the aggregate posterior; ``training items`` are
+            real ones, and show what is within reach.
+        notes: what was left out, and why; and what each extractor is.
+        samples: {METHOD: (k, channels, *space)} some draws in physical units, not chosen.
+        nearest: the first of these draws with their nearest training items.
+        interpolation: (rows, steps, channels, *space) decoded between the latents of two test items each.
+        draw: as of :class:`Restoration`.
+    """
+
+    numbers: dict[str, dict[str, dict[str, Any]]]
+    notes: tuple[str, ...]
+    samples: dict[str, Array]
+    nearest: Nearest | None
+    interpolation: Array | None
+    draw: Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Generated signals beside their nearest training items, in the space of an extractor's features.
+
+    Attributes:
+        method: whose draws they are.
+        extractor: in whose features distances are measured.
+        samples: (k, channels, *space) in physical units.
+        items: (k, m, channels, *space) the nearest training items, the nearest first.
+        distances: (k, m).
+        usual: the median distance from a test item to its nearest training item.
+    """
+
+    method: str
+    extractor: str
+    samples: Array
+    items: Array
+    distances: Array
+    usual: float
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """A few test items of one condition with their spread, in physical units, and the curves of all of them.
+
+    Attributes:
+        restored, truth: (k, channels, *space).
+        spread: calibrated standard deviation.
+        error: absolute error.
+        reliability: (bins, 2) predicted standard deviation, and root mean square error found.
+        fraction: share of samples left out, the most uncertain first.
+        by_spread: mean absolute error of the rest.
+        by_error: the same where the worst are left out first: no spread can do better.
+    """
+
+    restored: Array
+    truth: Array
+    spread: Array
+    error: Array
+    reliability: Array
+    fraction: Array
+    by_spread: Array
+    by_error: Array
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What judging the spread found.
+
+    Attributes:
+        numbers: the ``uncertainty`` part of ``metrics.json``: {CONDITION: {METRIC: {...}}}.
+        shown: {CONDITION: items and curves}.
+        draw: as of :class:`Restoration`.
+        unit: of the signals.
+        calibrated_on: validation items that the calibration was fitted on.
+    """
+
+    numbers: dict[str, dict[str, dict[str, Any]]]
+    shown: dict[str, Uncertain]
+    draw: Callable[[Array], Array]
+    unit: str
+    calibrated_on: int
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Restoration from the sharpest to the most faithful, on the same test items.
+
+    Attributes:
+        condition: what they suffered.
+        distance: the name of the measure of realism, such as ``kid[efficientnet-lite0]``; lower is nearer to real signals.
+        points: {"fidelity", "psnr", "distance"} one for each setting of the knob.
+        pictures: {fidelity: (k, channels, *space)} the same few items at each setting, in physical units.
+        truth: of these items.
+        draw: as of :class:`Restoration`.
+    """
+
+    condition: str
+    distance: str
+    points: tuple[dict[str, float], ...]
+    pictures: dict[float, Array]
+    truth: Array
+    draw: Callable[[Array], Array]

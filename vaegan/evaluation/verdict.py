@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vaegan.evaluation.result import INPUT, MODEL
+from vaegan.evaluation.result import INPUT, MIXTURE, MODEL
 
 Outcome = Literal["win", "tie", "loss"]
 Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -42,8 +42,9 @@ class Comparison:
 
 
 def overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two confidence intervals have a point in common."""
-    return bool(a["ci95"][0] <= b["ci95"][1] and b["ci95"][0] <= a["ci95"][1])
+    """Whether two confidence intervals have a point in common; a mean without one is a point."""
+    (a_low, a_high), (b_low, b_high) = (entry.get("ci95") or [entry["mean"]] * 2 for entry in (a, b))
+    return bool(a_low <= b_high and b_low <= a_high)
 
 
 def gain_of(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
@@ -110,25 +111,80 @@ def _outcome(own: Mapping[str, Any], other: Mapping[str, Any]) -> Outcome:
 
 def sentence(result: Comparison) -> str:
     """The comparison in plain words: ``At noise sigma=50/255 the model restores 3.1 dB better than ...``."""
-    at = "At" if any(letter.isdigit() for letter in result.condition) else "With"
-    start, who = f"{at} {result.condition} the {result.method}", f"the best classical method ({result.rival})"
+    return f"{_against_rival(result)}{_against_input(result)}."
+
+
+def headline(result: Comparison, generation: Methods | None = None) -> str:
+    """The comparison joined with what the method's samples cover, where that was measured.
+
+    That the method beats doing nothing is then left out, and that it does not is kept.
+    """
+    covered = _covered((generation or {}).get(result.method, {}))
+    if not covered:
+        return sentence(result)
+    if result.gain_over_input is None or result.outcome_over_input == "win":
+        return f"{_against_rival(result)}, and its samples {covered}."
+    return f"{_against_rival(result)}{_against_input(result)}; its samples {covered}."
+
+
+def left_out(result: Comparison, generation: Methods | None = None) -> str:
+    """What :func:`headline` left out of :func:`sentence`, or ``""``."""
+    covered = _covered((generation or {}).get(result.method, {}))
+    if not covered or result.gain_over_input is None or result.outcome_over_input != "win":
+        return ""
+    return f"It is {quantity(result.gain_over_input, result)} better than the input itself."
+
+
+def _called(method: str) -> str:
+    return f"the {MODEL}" if method == MODEL else method
+
+
+def _at(condition: str) -> str:
+    return f"{'At' if any(letter.isdigit() for letter in condition) else 'With'} {condition}"
+
+
+def _against_rival(result: Comparison) -> str:
+    start, who = f"{_at(result.condition)} {_called(result.method)}", f"the best classical method ({result.rival})"
     amount = quantity(abs(result.gain), result)
     if result.rival is None:
-        text = f"{start} reaches {quantity(result.mean, result)}, without a classical method beside it"
-    elif result.outcome == "tie":
-        text = f"{start} ties with {who}: {amount} apart, with overlapping 95\u00a0% intervals"
-    else:
-        text = f"{start} restores {amount} {'better' if result.outcome == 'win' else 'worse'} than {who}"
+        return f"{start} reaches {quantity(result.mean, result)}, without a classical method beside it"
+    if result.outcome == "tie":
+        return f"{start} ties with {who}: {amount} apart, with overlapping 95\u00a0% intervals"
+    return f"{start} restores {amount} {'better' if result.outcome == 'win' else 'worse'} than {who}"
+
+
+def _against_input(result: Comparison) -> str:
     if result.gain_over_input is None:
-        return f"{text}."
+        return ""
     amount = quantity(abs(result.gain_over_input), result)
     but = "and is" if result.outcome in ("tie", result.outcome_over_input) else "but is"
-    nothing = {
+    return {
         "win": f", {but} {amount} better than the input itself",
         "tie": f", {but} level with the input itself, that is with doing nothing",
         "loss": f", {but} {amount} worse than the input itself, that is than doing nothing",
     }[result.outcome_over_input]
-    return f"{text}{nothing}."
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """``fid[x]`` as ``("fid", "x")``; without brackets the second is empty."""
+    metric, _, extractor = name.partition("[")
+    return metric, extractor.removesuffix("]")
+
+
+def share(value: float) -> str:
+    """A share in per cent: ``41 %``, ``0.4 %``."""
+    percent = 100.0 * value
+    digits = 0 if percent == 0 or 1 <= percent <= 99 or percent == 100 else 1
+    return f"{percent:.{digits}f}\u00a0%"
+
+
+def _covered(numbers: Mapping[str, Mapping[str, Any]]) -> str:
+    """``cover 41 % of the data``: coverage where it was measured, else recall, by the first extractor that has it."""
+    for metric, verb in (("coverage", "cover"), ("recall", "reach")):
+        for name, entry in numbers.items():
+            if split_name(name)[0] == metric:
+                return f"{verb} {share(float(entry['mean']))} of the data"
+    return ""
 
 
 def quantity(value: float, result: Comparison) -> str:
@@ -150,15 +206,77 @@ def tally(results: Collection[Comparison]) -> str:
 
 
 def generation_sentence(methods: Methods, method: str = MODEL) -> str:
-    """How good generated signals are, in plain words; the method with ``model`` first, its first metric."""
+    """How good generated signals are, in plain words: what they cover, and the method's first metric."""
     if not methods.get(method):
         return "Nothing was measured in this run."
     metric, own = next(iter(methods[method].items()))
+    covered = _covered(methods[method])
     better = f"{own['better']} is better"
-    text = f"Generated signals reach {metric} {float(own['mean']):.4g} ({better})"
-    rival = best_of(methods, metric, set(methods) - {method})
+    start = f"Generated signals {covered} and" if covered else "Generated signals"
+    text = f"{start} reach {metric} {float(own['mean']):.4g} ({better})"
+    rival = best_of(methods, metric, set(methods) - {method, MIXTURE.format(method)})
     if rival is None:
         return f"{text}; nothing was measured beside it."
     other = methods[rival][metric]
     words = {"win": "better than", "tie": "level with", "loss": "worse than"}[_outcome(own, other)]
     return f"{text}, {words} {rival} ({float(other['mean']):.4g})."
+
+
+def best_model(
+    condition: str,
+    methods: Methods,
+    models: Sequence[str],
+    differences: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+    metric: str = "psnr",
+) -> tuple[str, Outcome, str] | None:
+    """Which of several models is best under a condition, and whether it beats the runner-up.
+
+    Args:
+        condition: for the sentence.
+        methods: the numbers of this condition.
+        models: the names that are compared.
+        differences: {METRIC: {"A − B": {"mean", "ci95", ...}}} of the same items; without the pair in question the
+            two intervals are held against each other.
+        metric: by which to compare.
+
+    Returns:
+        The best model's name, ``"win"`` or ``"tie"``, and the sentence; ``None`` where fewer than two have the metric.
+    """
+    best = best_of(methods, metric, models)
+    second = best_of(methods, metric, [model for model in models if model != best])
+    if best is None or second is None:
+        return None
+    own, other = methods[best][metric], methods[second][metric]
+    result = Comparison(condition, best, metric, own["unit"], own["mean"], (own["mean"], own["mean"]))
+    compared = sum(metric in methods.get(model, {}) for model in models)
+    start = f"{_at(condition)} {_called(best)} restores best of {compared} models ({quantity(own['mean'], result)})"
+    paired = paired_difference((differences or {}).get(metric, {}), best, second)
+    if paired is None:
+        ahead = not overlap(own, other)
+        amount, basis = abs(gain_of(own, other)), "the intervals overlap" if not ahead else "the intervals are apart"
+    else:
+        amount, (low, high) = abs(paired["mean"]), paired["ci95"]
+        ahead = excludes_zero(paired)
+        numbers = " to ".join(f"{value:.3g}".replace("-", "\u2212") for value in sorted((low, high)))
+        basis = f"95\u00a0% interval of the paired difference: {numbers}"
+    by = f"{amount:.3g} dB" if own["unit"] == "dB" else quantity(amount, result)
+    if ahead:
+        return best, "win", f"{start}, and beats the runner-up {second} by {by} ({basis})."
+    return best, "tie", f"{start}, but is level with the runner-up {second}: {by} apart ({basis})."
+
+
+def paired_difference(pairs: Mapping[str, Mapping[str, Any]], a: str, b: str) -> dict[str, Any] | None:
+    """The difference a − b, whichever way round it is known."""
+    forth, back = pairs.get(f"{a} \u2212 {b}"), pairs.get(f"{b} \u2212 {a}")
+    if forth is not None:
+        return dict(forth)
+    if back is None:
+        return None
+    low, high = back["ci95"]
+    return {**back, "mean": -back["mean"], "ci95": [-high, -low]}
+
+
+def excludes_zero(difference: Mapping[str, Any]) -> bool:
+    """Whether the interval of a difference lies on one side of zero."""
+    low, high = difference["ci95"]
+    return bool(low > 0 or high < 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from vaegan.errors import UserError
 from vaegan.signal import SignalSpec
+
+LONGEST_PROBE = 4096
+"""Samples of the longest signal on which a reach is looked for; a network that reaches further counts as global."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,28 @@ class Model(nn.Module, ABC):
     spec: SignalSpec
     classes: int = 0
 
+    @property
+    def stride(self) -> int:
+        """How many samples the coarsest grid steps over: windows that begin at its multiples share one grid."""
+        return 1
+
+    @property
+    def reach(self) -> int | None:
+        """The radius of the receptive field of :meth:`restore`, counted from borders at multiples of ``stride``.
+
+        ``None`` where one sample may change all others (a vector latent, statistics over the whole signal), or where
+        only signals of the size of ``spec`` can be restored.
+        """
+        return None
+
+    @property
+    def local(self) -> bool:
+        """Whether signals of any size can be restored, and samples beyond ``reach`` change nothing.
+
+        Then windows may be of any size, as long as they begin and meet at multiples of ``stride``.
+        """
+        return self.reach is not None
+
     @abstractmethod
     def players(self) -> dict[str, nn.Module]:
         """The parts that are trained against or beside each other, by name; their parameters are disjoint."""
@@ -58,6 +84,43 @@ class Model(nn.Module, ABC):
         generator: torch.Generator | None = None,
     ) -> Restored:
         """Restores observed signals; with ``samples`` above 0 as mean and spread over so many posterior samples."""
+
+
+@torch.no_grad()
+def measured_reach(model: Model) -> int | None:
+    """How far a NaN in the observed signal spreads in the restored one, whatever the weights, as a zero times it is NaN.
+
+    It fills one step of the coarsest grid, in a signal that is long along one axis and thin along the other.
+
+    Args:
+        model: it is copied, not changed.
+
+    Returns:
+        The samples reached beyond that step along either axis; ``None`` for more than ``LONGEST_PROBE`` can show, and
+        where :meth:`Model.restore` takes only signals of one size.
+    """
+    probe = copy.deepcopy(model).cpu().eval()
+    try:
+        reaches = [_spread_along(probe, axis) for axis in range(model.spec.dims)]
+    except RuntimeError:  # it takes signals of one size only
+        return None
+    return None if None in reaches else max(reach for reach in reaches if reach is not None)
+
+
+def _spread_along(model: Model, axis: int) -> int | None:
+    step = model.stride
+    size = 64 * step
+    while size <= max(LONGEST_PROBE, 64 * step):
+        middle = size // 2
+        y = torch.zeros(1, model.spec.channels, *(size if i == axis else step for i in range(model.spec.dims)))
+        y.narrow(2 + axis, middle, step).fill_(torch.nan)
+        touched = model.restore(y).mean.isnan().movedim(2 + axis, 0).flatten(1).any(1).nonzero().flatten().tolist()
+        if not touched:
+            return 0
+        if touched[0] > 0 and touched[-1] < size - 1:
+            return max(middle - touched[0], touched[-1] - (middle + step - 1), 0)
+        size *= 2
+    return None
 
 
 class ModelConfig(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vaegan.degradation.base import normal
-from vaegan.models.base import Model, ModelConfig, Restored
+from vaegan.models.base import Model, ModelConfig, Restored, measured_reach
 from vaegan.nn import (
     Context,
     Decoder,
@@ -51,6 +52,17 @@ class VAEGAN(Model):
         self.spec, self.classes = spec, classes
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
         self.latent_shape = encoder.latent_shape
+
+    @property
+    def stride(self) -> int:
+        """Two to the power of how often the restoring path halves the size; 1 without one."""
+        return 2 ** len(self.encoder.downs) if isinstance(self.encoder, RestoringEncoder) else 1
+
+    @cached_property
+    def reach(self) -> int | None:  # type: ignore[override]
+        """As measured on the restoring path with a latent map and without group norm; else ``None``."""
+        restoring = isinstance(self.encoder, RestoringEncoder) and isinstance(self.decoder, RestoringDecoder)
+        return measured_reach(self) if restoring and not self.encoder.vector else None
 
     def players(self) -> dict[str, nn.Module]:
         """``encoder``, ``decoder`` and ``discriminator``."""
@@ -187,7 +199,7 @@ class RestoringConfig(ModelConfig):
         widest: most channels of a level.
         depth: how often the size is halved.
         blocks: residual blocks a level.
-        norm: of encoder and decoder; ``"none"`` keeps the network local.
+        norm: of encoder and decoder; ``"none"`` and ``"layer"`` keep the network local.
         keep_observed: return observed samples unchanged (for data of which only gaps are to be filled).
         discriminator_width, discriminator_depth, discriminator_hidden, discriminator_norm, spectral, leak: as for the
             discriminator of :class:`LarsenConfig`.

@@ -17,7 +17,7 @@ CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
 TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
 BATCH_NORM: dict[int, type[nn.Module]] = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 
-Norm = Literal["batch", "group", "none"]
+Norm = Literal["batch", "group", "layer", "none"]
 
 
 def halved(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -43,6 +43,7 @@ def pyramid(sizes: Sequence[int], levels: int) -> list[tuple[int, ...]]:
 def normalisation(norm: Norm, channels: int, dims: int) -> nn.Module:
     """A normalisation layer over ``channels``; ``dims`` is 0 for features without axes.
 
+    ``"layer"`` normalises the channels of each place on its own, and keeps a network local.
     Batch norm has the momentum and epsilon of Larsen et al.'s released code (0.9 there is PyTorch's 0.1; 1e-6).
     """
     if norm == "batch":
@@ -50,9 +51,27 @@ def normalisation(norm: Norm, channels: int, dims: int) -> nn.Module:
     if norm == "group":
         groups = next(g for g in (16, 8, 4, 2, 1) if g == 1 or (channels % g == 0 and channels // g >= 4))
         return nn.GroupNorm(groups, channels, eps=1e-6)
+    if norm == "layer":
+        return ChannelNorm(channels)
     if norm == "none":
         return nn.Identity()
-    raise UserError(f"unknown norm {norm!r}", expected="'batch', 'group' or 'none'", mend="set norm=...")
+    raise UserError(f"unknown norm {norm!r}", expected="'batch', 'group', 'layer' or 'none'", mend="set norm=...")
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each sample on its own (Ba et al. 2016; in restoring networks Chen et al. 2022).
+
+    It knows nothing of other places, so a network with it stays local.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
+
+    def forward(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
+        """Each place with mean 0 and variance 1 over its channels, scaled and shifted."""
+        normed: Tensor = self.norm(x.movedim(1, -1)).movedim(-1, 1)
+        return normed.to(x.dtype)
 
 
 def _constrained(layer: nn.Module, spectral: bool) -> nn.Module:

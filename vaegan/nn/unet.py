@@ -13,7 +13,6 @@ from itertools import pairwise
 from math import prod
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -70,7 +69,7 @@ class RestoringEncoder(nn.Module):
         widest: most channels of a level.
         blocks: residual blocks a level.
         vector: whether the latent is a vector or a map at the coarsest size.
-        norm: ``"batch"``, ``"group"`` or ``"none"``; only without a norm is the network local.
+        norm: ``"batch"``, ``"group"``, ``"layer"`` or ``"none"``; with group norm the network is not local.
     """
 
     def __init__(
@@ -173,7 +172,11 @@ class RestoringDecoder(nn.Module):
         self.ups = nn.ModuleList(Conv(dims, b, a, 3, periodic=wraps) for a, b in pairwise(channels))
         # Without a latent the coarsest features come by a skip too: the same network, but for the bottleneck.
         self.adapters = nn.ModuleList(Conv(dims, c, c, 1, bias=False) for c in (channels[:-1] if latent else channels))
+        # A new network changes nothing, and nothing stands between its last features and the change: behind an activation,
+        # high learning rates silenced all features within a few steps, for good.
         self.last = Conv(dims, channels[0], spec.channels, 3, periodic=wraps)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -200,7 +203,7 @@ class RestoringDecoder(nn.Module):
             if context is not None:
                 h = h + self.adapters[i](context.skips[i])
             h = self.levels[i](h)
-        change = self.last(F.silu(h))
+        change = self.last(h)
         if context is None:
             return change
         return context.observed + (change * (1.0 - context.seen) if self.keep_observed else change)
@@ -215,4 +218,4 @@ class _Constant(nn.Module):
         self.value = nn.Parameter(torch.zeros(shape[0], *(1 for _ in shape[1:])))
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.value.expand(len(z), *self.shape)
+        return self.value.expand(len(z), -1, *(z.shape[2:] or self.shape[1:]))

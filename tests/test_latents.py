@@ -1,0 +1,95 @@
+"""Priors, attribute vectors and what latents carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaegan.errors import DataError, UserError
+from vaegan.evaluation.latent import separability
+from vaegan.models.directions import Directions
+from vaegan.models.prior import MixturePrior
+
+
+def two_blobs(n: int, d: int = 3, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    side = torch.randint(0, 2, (n, 1), generator=generator) * 2.0 - 1.0
+    stretched = torch.randn(n, d, generator=generator) * torch.linspace(0.1, 0.5, d)
+    return 3 * side + stretched
+
+
+def test_a_mixture_draws_what_it_was_fitted_to() -> None:
+    latents = two_blobs(4000)
+    prior = MixturePrior.fit(latents, components=2)
+    drawn = prior.sample(4000, latents, torch.Generator().manual_seed(1))
+    for side in (-1, 1):
+        real, fake = (z[z[:, 0] * side > 0] for z in (latents, drawn))
+        assert abs(len(real) - len(fake)) < 200
+        torch.testing.assert_close(real.mean(0), fake.mean(0), atol=0.05, rtol=0)
+        torch.testing.assert_close(torch.cov(real.T), torch.cov(fake.T), atol=0.03, rtol=0)
+
+
+def test_correlations_within_a_component_are_kept() -> None:
+    mix = torch.tensor([[1.0, 0.0], [0.9, 0.4]])
+    latents = torch.randn(3000, 2, generator=torch.Generator().manual_seed(0)) @ mix.T
+    drawn = MixturePrior.fit(latents, components=1).sample(3000, latents, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(torch.cov(drawn.T), torch.cov(latents.T), atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2), (600,)])
+def test_maps_and_long_vectors_keep_their_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
+    latents = torch.randn(120, *shape, generator=torch.Generator().manual_seed(0))
+    prior = MixturePrior.fit(latents)
+    assert prior.scales.dim() == (3 if shape == (2, 3, 2) else 2)
+    again = MixturePrior.from_tensors(prior.tensors(), shape, tmp_path)
+    drawn = [p.sample(5, latents, torch.Generator().manual_seed(3)) for p in (prior, again)]
+    assert drawn[0].shape == (5, *shape)
+    torch.testing.assert_close(*drawn, rtol=0, atol=0)
+    with pytest.raises(DataError, match="expected a mixture over latents of shape"):
+        MixturePrior.from_tensors(prior.tensors(), (7,), tmp_path)
+
+
+def test_a_mixture_needs_latents() -> None:
+    with pytest.raises(DataError, match="at least two, with finite values"):
+        MixturePrior.fit(torch.zeros(1, 4))
+    with pytest.raises(DataError, match="finite: False"):
+        MixturePrior.fit(torch.full((9, 4), torch.nan))
+
+
+def described(n: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents whose first dimension says whether the first attribute is there; the second attribute is chance."""
+    generator = torch.Generator().manual_seed(0)
+    present = torch.randint(0, 2, (n, 3), generator=generator) * 2 - 1
+    present[:, 2] = -1
+    present[:2, 2] = 1  # too rare
+    latents = 0.3 * torch.randn(n, 4, generator=generator)
+    latents[:, 0] += present[:, 0]
+    return latents, present
+
+
+def test_an_attribute_vector_points_from_without_to_with() -> None:
+    latents, present = described()
+    directions = Directions.fit(latents, present, ("Glasses", "Noise", "Rare"))
+    assert directions.names == ("Glasses", "Noise")
+    with_, without = (latents[present[:, 0] == s].mean(0) for s in (1, -1))
+    torch.testing.assert_close(directions.vector("glasses"), with_ - without, atol=1e-5, rtol=0)
+    assert directions.counts[0].tolist() == [int((present[:, 0] == s).sum()) for s in (1, -1)]
+    with pytest.raises(UserError, match="did you mean Glasses"):
+        directions.vector("Glases")
+    with pytest.raises(UserError, match="one of Glasses, Noise"):
+        directions.vector("hat")
+
+
+def test_a_probe_reads_what_is_there_and_nothing_else() -> None:
+    latents, present = described(600)
+    found = separability(
+        latents[:400], present[:400].numpy(), latents[400:], present[400:].numpy(), ("Glasses", "Noise", "Rare")
+    )
+    assert set(found) == {"Glasses", "Noise"}
+    assert found["Glasses"]["mean"] > 0.95
+    assert abs(found["Noise"]["mean"] - 0.5) < 0.12
+    assert found["Glasses"]["n"] == 200
+    assert separability(latents, np.ones((600, 1)), latents, np.ones((600, 1)), ("All",)) == {}

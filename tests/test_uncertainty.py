@@ -1,0 +1,162 @@
+"""Spread, its calibration, and the knob from sharp to faithful."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.test_evaluator import Waves
+from vaegan.degradation import build
+from vaegan.errors import UserError
+from vaegan.evaluation.uncertainty import calibrate, evaluate_uncertainty
+from vaegan.models import Restored, RestoringConfig
+from vaegan.models.blend import Blend
+from vaegan.models.spread import SIGNS, Calibrated, Calibration
+from vaegan.signal import Axis, SignalSpec
+
+
+def noisy(n: int, seed: int, *, draws: float, damage: float, floor: float) -> tuple[Tensor, Restored, Tensor]:
+    """Observed signals, restorations and truths whose errors have a known cause."""
+    generator = torch.Generator().manual_seed(seed)
+    mean = torch.zeros(n, 1, 400)
+    spread = 0.2 * torch.rand(n, 1, 400, generator=generator)
+    level = torch.rand(n, 1, 1, generator=generator)  # of the noise, each item its own
+    wide = draws * spread + damage * level + floor
+    truth = mean + wide * torch.randn(mean.shape, generator=generator)
+    y = mean + level * torch.randn(mean.shape, generator=generator)
+    return y, Restored(mean, spread), truth
+
+
+@pytest.mark.parametrize(
+    ("draws", "damage", "floor"), [(1.0, 0.0, 0.0), (7.0, 0.0, 0.0), (0.0, 0.3, 0.0), (2.0, 0.3, 0.1), (0.0, 0.0, 0.2)]
+)
+def test_calibrated_intervals_hold_nine_tenths_of_new_errors(draws: float, damage: float, floor: float) -> None:
+    y, restored, truth = noisy(30, 0, draws=draws, damage=damage, floor=floor)
+    calibration = Calibration.fit(y, None, restored, truth)
+    y, restored, truth = noisy(60, 1, draws=draws, damage=damage, floor=floor)
+    held = ((restored.mean - truth).abs() <= 1.645 * calibration(y, None, restored)).float()
+    assert 0.88 < held.mean() < 0.92
+    assert calibration.n == 30
+    if damage:  # an item's own noise widens its own intervals: they hold in each item, not only on average
+        assert held.flatten(1).mean(1).min() > 0.75
+
+
+def test_each_cause_gets_its_weight() -> None:
+    for name, causes in {
+        "draws": {"draws": 2.0, "damage": 0.0, "floor": 0.0},
+        "floor": {"draws": 0.0, "damage": 0.0, "floor": 0.2},
+    }.items():
+        y, restored, truth = noisy(60, 0, **causes)
+        weights = dict(zip(SIGNS, Calibration.fit(y, None, restored, truth).weights, strict=True))
+        known = sorted(weights, key=lambda sign: weights[sign])
+        assert known[-1] == name
+        assert min(weights.values()) >= 0
+        assert weights[name] == pytest.approx(causes[name], rel=0.15)
+
+
+def test_what_was_not_observed_is_a_sign_of_its_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.rand(30, 1, 200, generator=generator) > 0.3
+    error = torch.where(mask, 0.05, 0.5) * torch.randn(30, 1, 200, generator=generator)
+    y = torch.where(mask, error, torch.nan)  # whatever stands where nothing was observed must not matter
+    restored = Restored(error, torch.zeros_like(error))
+    calibration = Calibration.fit(y, mask, restored, torch.zeros_like(error))
+    spread = calibration(y, mask, restored)
+    assert torch.isfinite(spread).all()
+    assert spread[~mask].mean() > 4 * spread[mask].mean()
+
+
+def test_calibration_needs_items() -> None:
+    nothing = torch.zeros(0, 1, 40)
+    with pytest.raises(UserError, match="no validation item to calibrate on"):
+        Calibration.fit(nothing, None, Restored(nothing, nothing), nothing)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_a_calibrated_model_is_as_local_as_its_model(periodic: bool) -> None:
+    spec = SignalSpec(1, (Axis("time", 32, periodic=periodic),), "V", (-1, 1))
+    model = RestoringConfig(latent=4, width=4, widest=8, depth=2).build(spec).eval()
+    calibrated = Calibrated(model, Calibration((0.0, 1.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0), 1))
+    assert calibrated.stride == model.stride == 4
+    assert model.reach is not None
+    assert calibrated.reach == model.reach + 7
+    y = torch.randn(1, 1, 32)
+    with torch.no_grad():
+        assert calibrated.restore(y).spread is None
+        spread = calibrated.restore(y, samples=3).spread
+    assert spread is not None
+    assert (spread >= 0).all()
+
+
+class Knowing:
+    """Returns what it sees, and as spread how far it is from the nearest truth: it predicts every error."""
+
+    def __init__(self, *, knows: bool) -> None:
+        self.knows = knows
+
+    def __call__(self, y: Tensor, mask: Tensor | None) -> Restored:
+        domain = Waves()
+        truth = torch.cat([domain.to_model(torch.from_numpy(domain.dataset(s).signals)) for s in ("val", "test")])
+        nearest = (y[:, None] - truth[None]).square().flatten(2).mean(2).argmin(1)
+        wrong = (y - truth[nearest]).abs()
+        return Restored(y, wrong if self.knows else wrong.flip(-1).roll(7, -1))
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_spread_is_judged_by_the_error_it_predicts(knows: bool) -> None:
+    domain, restorer = Waves(), Knowing(knows=knows)
+    noise = build("noise sigma=0.1", domain.degradations())
+    calibration = calibrate(restorer, domain, domain.dataset("val"), noise)
+    found = evaluate_uncertainty(restorer, calibration, domain, domain.dataset("test"), {"noise": noise}, n=9, seed=0)
+    numbers = found.numbers["noise"]
+    if knows:
+        assert numbers["spearman_raw"]["mean"] > 0.99
+        assert numbers["ause"]["mean"] < 0.05
+    else:
+        assert abs(numbers["spearman_raw"]["mean"]) < 0.3
+        assert numbers["ause"]["mean"] > 0.2
+        assert 0.8 < numbers["coverage90"]["mean"] < 0.97
+    shown = found.shown["noise"]
+    assert shown.restored.shape == shown.spread.shape == (4, 2, 40)
+    # Volts: the spread in physical units is that in model units times half of the range.
+    assert shown.error.max() < 5e-3
+    assert shown.by_error[0] == pytest.approx(shown.by_spread[0])
+    assert (shown.by_spread - shown.by_error >= -1e-12).all()
+
+
+def small() -> tuple[torch.nn.Module, torch.nn.Module]:
+    spec = SignalSpec(1, (Axis("time", 16),), "V", (-1, 1))
+    torch.manual_seed(0)
+    models = [RestoringConfig(latent=4, width=4, widest=8, depth=2).build(spec).eval() for _ in range(2)]
+    for model in models:  # blocks start as the identity: nothing would be seen of the latent
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return models[0], models[1]
+
+
+def test_the_knob_goes_from_one_end_to_the_other() -> None:
+    sharp, faithful = small()
+    y = torch.randn(2, 1, 16)
+    with torch.no_grad():
+        ends = [model.restore(y).mean for model in (sharp, faithful)]
+        blends = [Blend(sharp, faithful, f).restore(y).mean for f in (0.0, 0.25, 1.0)]
+    torch.testing.assert_close(blends[0], ends[0])
+    torch.testing.assert_close(blends[2], ends[1])
+    torch.testing.assert_close(blends[1], 0.75 * ends[0] + 0.25 * ends[1])
+    with pytest.raises(UserError, match="set --fidelity"):
+        Blend(sharp, faithful, 1.5)
+
+
+def test_without_a_partner_the_faithful_end_is_the_mean_of_draws() -> None:
+    sharp, _ = small()
+    y = torch.randn(2, 1, 16)
+    with torch.no_grad():
+        blended = Blend(sharp, None, 1.0).restore(y, generator=torch.Generator().manual_seed(1))
+        drawn = sharp.restore(y, samples=8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(blended.mean, drawn.mean)
+    assert blended.spread is None
+    with torch.no_grad():
+        spread = Blend(sharp, None, 0.5).restore(y, samples=4).spread
+    assert spread is not None
+    assert (spread > 0).all()

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.reports import CONDITION, entry, methods
+from vaegan.evaluation.verdict import (
+    best_model,
+    compare,
+    generation_sentence,
+    headline,
+    left_out,
+    paired_difference,
+    sentence,
+    share,
+    split_name,
+    tally,
+)
+
+
+def test_verdicts_of_a_win_a_loss_and_a_tie() -> None:
+    for model, half, outcome, words in (
+        (
+            28.1,
+            0.2,
+            "win",
+            "restores 3.1 dB better than the best classical method (tv), and is 13.1 dB better than the input",
+        ),
+        (
+            24.2,
+            0.2,
+            "loss",
+            "restores 0.8 dB worse than the best classical method (tv), but is 9.2 dB better than the input",
+        ),
+        (25.3, 0.2, "tie", "ties with the best classical method (tv): 0.3 dB apart"),
+        (14.0, 0.2, "loss", "and is 1.0 dB worse than the input itself, that is than doing nothing"),
+    ):
+        result = compare(CONDITION, methods(model, half=half))
+        assert result is not None
+        assert result.outcome == outcome
+        assert words in sentence(result)
+        assert sentence(result).startswith("At noise sigma=50/255 the model")
+
+
+def test_a_win_over_classical_methods_that_does_not_beat_doing_nothing_says_so() -> None:
+    for noise, words in ((30.0, "but is 1.9 dB worse than the input"), (28.0, "but is level with the input")):
+        result = compare("strokes", methods(28.1, noise=noise))
+        assert result is not None
+        assert words in sentence(result)
+        assert sentence(result).startswith("With strokes")
+
+
+def test_where_lower_is_better_a_lower_value_wins() -> None:
+    result = compare(CONDITION, methods(28.1), metric="mae")
+    assert result is not None
+    assert (result.rival, result.outcome) == ("tv", "win")
+    assert result.gain == pytest.approx(3.1)
+    assert "3.1 V in mae better" in sentence(result)
+
+
+def test_rivals_may_be_named_and_may_be_none() -> None:
+    only = compare(CONDITION, methods(28.1), rivals=["gaussian"])
+    alone = compare(CONDITION, methods(28.1), rivals=[])
+    assert only is not None
+    assert only.rival == "gaussian"
+    assert alone is not None
+    assert "without a classical method" in sentence(alone)
+    assert compare(CONDITION, {"input": {"psnr": entry(1.0)}}) is None
+
+
+def test_the_tally_counts_outcomes() -> None:
+    results = [compare(str(model), methods(model)) for model in (28.0, 25.1, 20.0, 29.0)]
+    assert "ahead in 2, level in 1, behind in 1" in tally([result for result in results if result is not None])
+    assert tally([]) == ""
+
+
+def test_generation_is_judged_where_nothing_is_restored() -> None:
+    numbers = {"model": {"fid[x]": entry(40.0, 1.0, "1", "lower")}, "real": {"fid[x]": entry(5.0, 1.0, "1", "lower")}}
+    assert generation_sentence(numbers) == "Generated signals reach fid[x] 40 (lower is better), worse than real (5)."
+
+
+def samples(metric: str = "coverage[x]", value: float = 0.41) -> dict[str, Any]:
+    return {"model": {"fid[x]": entry(40.0, 1.0, "1", "lower"), metric: entry(value, 0.02, "1")}}
+
+
+def test_restoration_and_generation_are_joined() -> None:
+    result = compare(CONDITION, methods(28.1))
+    assert result is not None
+    assert headline(result, samples()) == (
+        "At noise sigma=50/255 the model restores 3.1 dB better than the best classical method (tv), "
+        "and its samples cover 41\u00a0% of the data."
+    )
+    assert left_out(result, samples()) == "It is 13.1 dB better than the input itself."
+    assert "its samples reach 35\u00a0% of the data" in headline(result, samples("recall[y]", 0.35))
+    assert headline(result, {}) == headline(result) == sentence(result)
+    assert left_out(result) == ""
+
+
+def test_that_nothing_would_be_better_is_never_left_out() -> None:
+    result = compare(CONDITION, methods(28.1, noise=30.0))
+    assert result is not None
+    assert "but is 1.9 dB worse than the input itself, that is than doing nothing; its samples cover" in headline(
+        result, samples()
+    )
+    assert left_out(result, samples()) == ""
+
+
+def test_generation_alone_says_what_it_covers() -> None:
+    assert generation_sentence(samples()).startswith(
+        "Generated signals cover 41\u00a0% of the data and reach fid[x] 40"
+    )
+    mixture = {**samples(), "model + mixture": {"fid[x]": entry(20.0, 1.0, "1", "lower")}}
+    assert "nothing was measured beside it" in generation_sentence(mixture)
+
+
+def test_shares_and_names() -> None:
+    assert [share(value).replace("\u00a0", " ") for value in (0, 0.004, 0.41, 0.996, 1)] == [
+        "0 %",
+        "0.4 %",
+        "41 %",
+        "99.6 %",
+        "100 %",
+    ]
+    assert split_name("fid[a[b]]") == ("fid", "a[b]")
+    assert split_name("fid") == ("fid", "")
+
+
+def test_the_best_model_beats_the_runner_up_beyond_its_paired_interval_or_is_level() -> None:
+    numbers = methods(0, a=28.0, b=27.9, c=20.0)
+    for low, outcome, words in (
+        (
+            0.05,
+            "win",
+            "and beats the runner-up b by 0.1 dB (95\u00a0% interval of the paired difference: 0.05 to 0.15)",
+        ),
+        (-0.02, "tie", "but is level with the runner-up b: 0.1 dB apart"),
+    ):
+        pair = {"psnr": {"b − a": {"mean": -0.1, "ci95": [-0.15, -low], "n": 12, "unit": "dB", "better": "higher"}}}
+        found = best_model(CONDITION, numbers, ["a", "b", "c"], pair)
+        assert found is not None
+        assert found[:2] == ("a", outcome)
+        assert found[2].startswith("At noise sigma=50/255 a restores best of 3 models (28.0 dB), ")
+        assert words in found[2]
+    unpaired = best_model(CONDITION, numbers, ["a", "b"])
+    assert unpaired is not None
+    assert unpaired[1] == "tie"
+    assert best_model(CONDITION, numbers, ["a"]) is None
+
+
+def test_a_paired_difference_is_found_whichever_way_round() -> None:
+    pairs = {"a − b": {"mean": 1.0, "ci95": [0.5, 2.0]}}
+    assert paired_difference(pairs, "a", "b") == {"mean": 1.0, "ci95": [0.5, 2.0]}
+    assert paired_difference(pairs, "b", "a") == {"mean": -1.0, "ci95": [-2.0, -0.5]}
+    assert paired_difference(pairs, "a", "c") is None

@@ -1,0 +1,263 @@
+"""The commands: each calls, and prints; the work is done elsewhere. What they need is imported when they run."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vaegan.cli.overrides import overridden
+from vaegan.cli.tables import show
+from vaegan.errors import UserError
+
+
+def list_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan list``."""
+    from vaegan import plugins, serial
+    from vaegan.models import Model
+
+    domains = {
+        name: {
+            "class": f"{cls.__module__}.{cls.__qualname__}",
+            "summary": (cls.__doc__ or "").strip().split("\n")[0],
+        }
+        for name, cls in plugins.load_all(plugins.DOMAINS).items()
+    }
+    recipes = {
+        name: {
+            "domain": plugins.domain_name(recipe.domain),
+            "model": type(recipe.model).__name__.removesuffix("Config"),
+            "objective": " + ".join(type(stage.objective).__name__ for stage in recipe.stages),
+            "summary": recipe.summary,
+        }
+        for name, recipe in plugins.recipes().items()
+    }
+    models = sorted({cls.__name__ for cls in serial.subclasses(Model)})
+    if options.json:
+        print(json.dumps({"domains": domains, "recipes": recipes, "models": models}, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    for title, rows in (("domains", domains), ("recipes", recipes)):
+        table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+        for name, row in rows.items():
+            table.add_row(f"[bold]{name}[/]", row["summary"])
+        Console().print(table)
+
+
+def run_command(options: argparse.Namespace, rest: list[str]) -> None:
+    """``vaegan run`` and ``vaegan train``."""
+    from rich.console import Console
+
+    from vaegan import plugins, workflow
+
+    known = plugins.recipes()
+    if options.wants_help and options.recipe is None:
+        print(options.parser.format_help())
+        return
+    if options.recipe is None:
+        raise UserError(f"vaegan {options.command} without a recipe", expected="one of " + ", ".join(known))
+    if options.recipe not in known:
+        raise plugins.unknown("recipe", options.recipe, list(known))
+    recipe = known[options.recipe]
+    if options.domain_name:
+        recipe = replace(recipe, domain=plugins.domain_class(options.domain_name)(data=options.data))
+    recipe = overridden(options, recipe, rest).with_data(options.data)
+    if options.smoke:
+        recipe = recipe.smoke()
+    recipe = recipe.with_budget(options.samples, options.minutes)
+    console = Console(stderr=True)
+    run = workflow.train(options.recipe, recipe, out=options.out, device=options.device, console=console)
+    if int(os.environ.get("RANK", "0")) > 0:  # of several processes one judges and reports
+        return
+    if options.command == "train":
+        print(run.folder)
+        return
+    findings = workflow.evaluate(run, inception=options.inception, console=console)
+    path = workflow.report(run, findings, "vaegan " + shlex.join(options.words))
+    if options.json:
+        print(json.dumps(findings.metrics, indent=2, ensure_ascii=False))
+        return
+    show(findings.metrics)
+    print(f"report: {path}")
+
+
+def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan evaluate``."""
+    from rich.console import Console
+
+    from vaegan import workflow
+    from vaegan.run import write_json
+
+    run = workflow.open_run(options.run, options.device)
+    findings = workflow.evaluate(
+        run, options.data, n=options.n, inception=options.inception, console=Console(stderr=True)
+    )
+    if options.out is not None:
+        write_json(options.out, findings.metrics)
+    elif options.data is None and options.n is None:
+        workflow.report(run, findings, "vaegan " + shlex.join(options.words))
+    if options.json:
+        print(json.dumps(findings.metrics, indent=2, ensure_ascii=False))
+        return
+    show(findings.metrics)
+    if options.out is not None:
+        print(f"numbers: {options.out}")
+
+
+def restore_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan restore``: a bad file among several does not keep the others from being restored."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    from vaegan import workflow
+
+    run = workflow.open_run(options.run, options.device)
+    if options.samples < 0:
+        raise UserError(f"--samples is {options.samples}", expected="0 or more", mend="set --samples")
+    if not 0 <= options.overlap < 1:
+        raise UserError(f"--overlap is {options.overlap}", expected="0 up to, not including, 1", mend="set --overlap")
+    if options.spread and options.samples < 2:
+        raise UserError("--spread without draws", expected="at least 2", mend="set --samples 8")
+    if not 0 <= options.fidelity <= 1:
+        raise UserError(f"--fidelity is {options.fidelity}", expected="0 to 1", mend="set --fidelity")
+    targets = _targets(options.files, options.out)
+    console, failed = Console(stderr=True), 0
+    with Progress(console=console, disable=not console.is_terminal, redirect_stdout=sys.stdout.isatty()) as bar:
+        files = bar.add_task("restoring", total=len(targets), visible=len(targets) > 1)
+        windows = bar.add_task("", visible=False)
+        for path, target in zip(options.files, targets, strict=True):
+
+            def tell(done: int, total: int, name: str = escape(path.name)) -> None:
+                bar.update(windows, description=name, completed=done, total=total, visible=1 < total > done)
+
+            try:
+                clean = run.restore(
+                    path, samples=options.samples, fidelity=options.fidelity, overlap=options.overlap, progress=tell
+                )
+                written = clean.write(target)
+                print(written)
+                if options.spread:
+                    print(clean.write_spread(written.with_name(f"{written.name}.spread.npy")))
+            except (UserError, OSError) as error:
+                if len(targets) == 1:
+                    raise
+                failed += 1
+                reason = f"{error.strerror or error}." if isinstance(error, OSError) else str(error)
+                named = "" if str(path) in reason else f"{path}: "
+                print(f"vaegan: not restored: {named}{reason}", file=sys.stderr)
+            bar.advance(files)
+    if failed:
+        raise UserError(
+            f"{failed} of {len(targets)} files were not restored", mend="mend or leave out those named above"
+        )
+
+
+def sample_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan sample``."""
+    import numpy as np
+
+    from vaegan import workflow
+    from vaegan.drawing import grid, png_bytes
+    from vaegan.run import write_file
+
+    if options.n < 1:
+        raise UserError(f"-n is {options.n}", expected="at least 1", mend="set -n")
+    if options.out.suffix not in (".png", ".npy"):
+        raise UserError(
+            f"{options.out} ends in {options.out.suffix or 'nothing'}",
+            expected=".png or .npy",
+            mend="set --out",
+        )
+    run = workflow.open_run(options.run, options.device)
+    drawn = run.sample(options.n, seed=options.seed, mixture=options.prior == "mixture")
+    if options.out.suffix == ".npy":
+        values = io.BytesIO()
+        np.save(values, drawn, allow_pickle=False)
+        content = values.getvalue()
+    else:
+        content = png_bytes(grid(run.domain.draw(drawn), columns=max(1, round(options.n**0.5))))
+    write_file(options.out, content)
+    print(options.out)
+
+
+def edit_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan edit``."""
+    from vaegan import workflow
+
+    run = workflow.open_run(options.run, options.device)
+    for path, target in zip(options.files, _targets(options.files, options.out), strict=True):
+        print(run.edit(path, options.attribute, options.strength).write(target))
+
+
+def compare_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan compare``."""
+    from rich.console import Console
+
+    from vaegan import workflow
+
+    metrics, page = workflow.compare(
+        options.runs,
+        options.data,
+        out=options.out,
+        n=options.n,
+        minutes=options.minutes,
+        smoke=options.smoke,
+        inception=options.inception,
+        device=options.device,
+        command="vaegan " + shlex.join(options.words),
+        console=Console(stderr=True),
+    )
+    if options.json:
+        print(json.dumps(metrics, indent=2, ensure_ascii=False))
+        return
+    show(metrics)
+    print(f"report: {page}")
+
+
+def check_domain_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan check-domain``."""
+    from rich.console import Console
+
+    from vaegan import plugins
+    from vaegan.testing import check_domain
+
+    checks = check_domain(plugins.domain_class(options.name)(data=options.data))
+    failed = [check for check in checks if not check.passed]
+    if options.json:
+        rows = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks]
+        print(json.dumps({"domain": options.name, "passed": not failed, "checks": rows}, indent=2, ensure_ascii=False))
+    else:
+        for check in checks:
+            mark = "[green]passed[/]" if check.passed else "[red]FAILED[/]"
+            Console().print(f"{mark} {check.name}: {check.detail}", highlight=False)
+    if failed:
+        raise UserError(
+            f"the domain {options.name!r} fails {len(failed)} of {len(checks)} checks ({failed[0].name}: {failed[0].detail})"
+        )
+
+
+def _targets(files: Sequence[Path], out: Path) -> list[Path]:
+    """Where files go under their own names.
+
+    Raises:
+        UserError: where one would be overwritten, or two would get the same name.
+    """
+    targets = [out / path.name for path in files]
+    for path, target in zip(files, targets, strict=True):
+        if target.resolve() == path.resolve():
+            raise UserError(f"{path} would be overwritten", expected="another folder", mend="set --out")
+        if targets.count(target) > 1:
+            raise UserError(
+                f"two files are named {path.name}", expected="different names", mend="treat them one folder at a time"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    return targets

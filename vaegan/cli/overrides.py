@@ -1,0 +1,79 @@
+"""A recipe's fields as flags: what was typed becomes another recipe, or one clear line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import io
+import re
+from dataclasses import fields, is_dataclass, make_dataclass, replace
+from typing import Any, get_type_hints
+
+from vaegan.errors import UserError
+
+
+def overridden(options: argparse.Namespace, recipe: Any, rest: list[str]) -> Any:
+    """The recipe with its fields set by flags such as ``--evaluation.n 50``: tyro makes one for every field."""
+    import tyro
+
+    program = f"vaegan {options.command} {options.recipe}"
+    # A domain that is no dataclass has a constructor of its own, of which --data is the only argument known.
+    kind = type(recipe) if is_dataclass(recipe.domain) else _without_domain(type(recipe))
+    default = recipe if kind is type(recipe) else kind(**{f.name: getattr(recipe, f.name) for f in fields(kind)})
+    if options.wants_help:
+        print(options.parser.format_help())
+        tyro.cli(kind, default=default, args=["--help"], prog=program)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            changed = tyro.cli(kind, default=default, args=rest, prog=program)
+    except SystemExit as stop:
+        known = flags_of(tyro.extras.get_parser(kind, default=default).format_help()) | flags_of(
+            options.parser.format_help()
+        )
+        for word in rest:
+            if word.startswith("-") and word.split("=")[0].replace("_", "-") not in known:
+                raise unknown_flag(word, known, program) from stop
+        raise _complaint(said.getvalue(), known, program) from stop
+    return replace(recipe, **{f.name: getattr(changed, f.name) for f in fields(kind)})
+
+
+def _complaint(said: str, known: set[str], program: str) -> UserError:
+    """What tyro printed in a box, as one line."""
+    text = " ".join(re.sub(r"[│╭╮╰╯─]+|-{5,}", " ", said).split())
+    surplus = re.search(r"Unrecognized options: (\S+)", text)
+    if surplus:
+        return unknown_flag(surplus[1], known, program)
+    text = re.sub(
+        r"^(Parsing|Value) error |^Invalid choice |Argument helptext:.*|For full helptext.*", "", text
+    ).strip()
+    return UserError(f"{program}: {text or 'bad arguments'}", mend=f"see `{program} --help`")
+
+
+def _without_domain(kind: type) -> type:
+    hints = get_type_hints(kind)
+    return make_dataclass(
+        kind.__name__, [(f.name, hints[f.name]) for f in fields(kind) if f.name != "domain"], frozen=True
+    )
+
+
+def flags_of(text: str) -> set[str]:
+    """The flags that a help text names."""
+    return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w.-]*", text))
+
+
+def unknown_flag(word: str, known: set[str], program: str) -> UserError:
+    """What is wrong with a word that no argument takes, and the flag that was probably meant."""
+    flag = word.split("=")[0]
+    if not flag.startswith("-"):
+        return UserError(f"{program}: {word!r} is one argument too many", mend=f"see `{program} --help`")
+    # A misspelt leaf is as near as a misspelt whole name: --size for --domain.size.
+    leaves = {name.split(".")[-1].lstrip("-"): name for name in sorted(known, key=len, reverse=True)}
+    near = difflib.get_close_matches(flag, known, n=1) or [
+        leaves[name] for name in difflib.get_close_matches(flag.lstrip("-"), leaves, n=1)
+    ]
+    return UserError(
+        f"{program}: unknown flag {flag}",
+        mend=f"did you mean {near[0]}?" if near else f"see `{program} --help`",
+    )

@@ -1,0 +1,45 @@
+"""Numbers on the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SHOWN = ("fid", "kid", "is", "precision", "recall", "f1", "density", "coverage")
+
+
+def show(metrics: dict[str, Any]) -> None:
+    """The restoration table on the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    for condition, methods in metrics.get("restoration", {}).items():
+        n = next(iter(methods.values()))["psnr"]["n"]
+        table = Table(title=f"{condition}  (n = {n})", title_justify="left", box=None, header_style="bold")
+        table.add_column("method")
+        for heading in ("PSNR dB", "95 % interval", "SSIM", "NRMSE"):
+            table.add_column(heading, justify="right")
+        best = max(methods, key=lambda method: methods[method]["psnr"]["mean"])
+        for method, row in methods.items():
+            low, high = row["psnr"]["ci95"]
+            table.add_row(
+                method,
+                f"{row['psnr']['mean']:.2f}",
+                f"{low:.2f} to {high:.2f}",
+                f"{row['ssim']['mean']:.3f}" if "ssim" in row else "",
+                f"{row['nrmse']['mean']:.3f}" if "nrmse" in row else "",
+                style="bold green" if method == best else "",
+            )
+        Console().print(table)
+
+    methods = metrics.get("generation", {})
+    for extractor in dict.fromkeys(name.partition("[")[2] for by in methods.values() for name in by):
+        columns = [
+            f"{name}[{extractor}" for name in SHOWN if any(f"{name}[{extractor}" in by for by in methods.values())
+        ]
+        table = Table(title=f"drawn signals, by {extractor[:-1]}", title_justify="left", box=None, header_style="bold")
+        table.add_column("method")
+        for column in columns:
+            table.add_column(column.partition("[")[0], justify="right")
+        for method, by in methods.items():
+            table.add_row(method, *(f"{by[column]['mean']:.3f}" if column in by else "" for column in columns))
+        Console().print(table)

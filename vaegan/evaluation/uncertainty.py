@@ -1,0 +1,188 @@
+"""Does the spread of a restoration predict its error, and how is it brought to do so?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.integrate import trapezoid
+from torch import Tensor
+
+from vaegan.data import SignalSet
+from vaegan.degradation import Degradation
+from vaegan.domain import Domain
+from vaegan.evaluation.latent import observed
+from vaegan.evaluation.result import Uncertain, Uncertainty
+from vaegan.metrics.restoration import summarise
+from vaegan.models import Restored
+from vaegan.models.spread import NORMAL_90, Calibration
+
+Array: TypeAlias = NDArray[Any]
+Restorer: TypeAlias = Callable[[Tensor, Tensor | None], Restored]
+"""(Observed signals in model units, mask), both on the CPU, to mean and spread on the CPU."""
+
+STEPS = 20
+BINS = 12
+BLOCK = 16
+
+
+def calibrate(
+    restorer: Restorer, domain: Domain, val: SignalSet, degradation: Degradation | None, *, n: int = 64, seed: int = 0
+) -> Calibration:
+    """Fits a calibration on validation items under the degradation of training.
+
+    Args:
+        restorer: gives mean and spread.
+        domain: of the signals.
+        val: validation items, never test items.
+        degradation: what they suffer; not used where they have observed partners.
+        n: items at most.
+        seed: of their choice and of the degradation.
+    """
+    rows = np.sort(np.random.default_rng((seed, 4)).permutation(len(val))[:n])
+    found = _restored(restorer, domain, val, rows, degradation, f"calibration/{seed}")
+    return Calibration.fit(found.y, found.mask, Restored(found.mean, found.spread), found.truth)
+
+
+def evaluate_uncertainty(
+    restorer: Restorer,
+    calibration: Calibration,
+    domain: Domain,
+    test: SignalSet,
+    conditions: Mapping[str, Degradation | None],
+    *,
+    n: int,
+    seed: int,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Uncertainty:
+    """How well spread predicts error on test items.
+
+    ``spearman_raw`` and ``spearman`` are the rank correlations of spread and absolute error over the samples of an item,
+    before and after calibration; ``coverage90_raw`` and ``coverage90`` are the shares of samples whose truth lies within
+    1.645 standard deviations (0.90 is right); ``ause`` is the area between the sparsification curve of the spread and that
+    of the error itself (Ilg et al. 2018), as a share of the whole error: 0 is perfect.
+
+    Args:
+        restorer: gives mean and spread.
+        calibration: fitted on validation items.
+        domain: of the signals.
+        test: items with their truth.
+        conditions: degradations by name; ``None`` where the items have observed partners.
+        n: items for each condition.
+        seed: of their choice and of the degradations.
+        progress: called with the condition, the conditions done, and all.
+    """
+    rows = np.sort(np.random.default_rng(seed).permutation(len(test))[: max(n, 1)])
+    numbers: dict[str, dict[str, dict[str, Any]]] = {}
+    shown: dict[str, Uncertain] = {}
+    for done, (condition, degradation) in enumerate(conditions.items()):
+        found = _restored(restorer, domain, test, rows, degradation, f"uncertainty/{seed}/{condition}")
+        error, raw = (found.mean - found.truth).abs(), found.spread
+        wide = calibration(found.y, found.mask, Restored(found.mean, raw))
+        fraction, by_spread, by_error = _sparsification(error, wide)
+        area = trapezoid(by_spread - by_error, fraction)
+        whole = max(float(by_error[0]), 1e-12)
+        shares = {"unit": "1", "better": "higher"}
+        numbers[condition] = {
+            "spearman_raw": {**summarise(_rank_correlation(raw, error), seed=seed), **shares},
+            "spearman": {**summarise(_rank_correlation(wide, error), seed=seed), **shares},
+            "coverage90_raw": {**summarise(_within(error, raw), seed=seed), "unit": "1", "target": 0.9},
+            "coverage90": {**summarise(_within(error, wide), seed=seed), "unit": "1", "target": 0.9},
+            "ause": {"mean": float(area) / whole, "n": len(rows), "unit": "1", "better": "lower"},
+        }
+        shown[condition] = Uncertain(
+            restored=_physical(domain, found.mean[:4]),
+            truth=_physical(domain, found.truth[:4]),
+            spread=_width(domain, wide[:4]),
+            error=_width(domain, error[:4]),
+            reliability=_reliability(error, wide, domain),
+            fraction=fraction,
+            by_spread=by_spread * _unit(domain),
+            by_error=by_error * _unit(domain),
+        )
+        if progress is not None:
+            progress(condition, done + 1, len(conditions))
+    return Uncertainty(numbers, shown, domain.draw, domain.spec.unit, calibration.n)
+
+
+@dataclass(frozen=True)
+class _Found:
+    y: Tensor
+    mask: Tensor | None
+    mean: Tensor
+    spread: Tensor
+    truth: Tensor
+
+
+def _restored(
+    restorer: Restorer, domain: Domain, items: SignalSet, rows: Array, degradation: Degradation | None, key: str
+) -> _Found:
+    means, spreads, truths, seen, masks = [], [], [], [], []
+    for first in range(0, len(rows), BLOCK):
+        some: Sequence[int] = [int(row) for row in rows[first : first + BLOCK]]
+        x, y, mask = observed(domain, items, some, degradation, f"{key}/{first}")
+        restored = restorer(y, mask)
+        means.append(restored.mean.float())
+        spreads.append(torch.zeros_like(x) if restored.spread is None else restored.spread.float())
+        truths.append(x)
+        seen.append(y)
+        masks.append(torch.ones_like(y[:, :1], dtype=torch.bool) if mask is None else mask)
+    mask = torch.cat(masks)
+    known = None if bool(mask.all()) else mask
+    return _Found(torch.cat(seen), known, torch.cat(means), torch.cat(spreads), torch.cat(truths))
+
+
+def _within(error: Tensor, spread: Tensor) -> Array:
+    """(n,) share of an item's samples whose error is within 1.645 spreads."""
+    return np.asarray((error <= NORMAL_90 * spread).flatten(1).double().mean(1).numpy())
+
+
+def _rank_correlation(spread: Tensor, error: Tensor) -> Array:
+    """(n,) Spearman's rank correlation over the samples of each item; NaN where one does not vary."""
+    from scipy.stats import rankdata
+
+    values = []
+    for a, b in zip(spread.flatten(1).numpy(), error.flatten(1).numpy(), strict=True):
+        x, y = rankdata(a), rankdata(b)
+        varies = x.std() > 0 and y.std() > 0
+        values.append(float(np.corrcoef(x, y)[0, 1]) if varies else 0.0)
+    return np.asarray(values)
+
+
+def _sparsification(error: Tensor, spread: Tensor) -> tuple[Array, Array, Array]:
+    """Share of samples left out, and the mean error of the rest: by spread, and by the error itself."""
+    wrong, wide = error.flatten().double().numpy(), spread.flatten().double().numpy()
+    fraction = np.linspace(0.0, 0.95, STEPS)
+
+    def curve(order: Array) -> Array:
+        rising = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+        left = np.maximum(1, np.round((1 - fraction) * len(order)).astype(int)) - 1
+        return np.asarray(rising[left])
+
+    return fraction, curve(np.argsort(wide, kind="stable")), curve(np.argsort(wrong, kind="stable"))
+
+
+def _reliability(error: Tensor, spread: Tensor, domain: Domain) -> Array:
+    """(bins, 2): mean predicted standard deviation and root mean square error, in physical units, in bins of one size."""
+    wrong, wide = error.flatten().double().numpy(), spread.flatten().double().numpy()
+    order = np.argsort(wide, kind="stable")
+    bins = [(wide[part].mean(), np.sqrt(np.square(wrong[part]).mean())) for part in np.array_split(order, BINS)]
+    return np.asarray(bins) * _unit(domain)
+
+
+def _unit(domain: Domain) -> float:
+    """Physical units a model unit, where the domain scales linearly."""
+    low, high = domain.spec.value_range
+    return (high - low) / 2.0
+
+
+def _physical(domain: Domain, x: Tensor) -> Array:
+    return np.asarray(domain.to_physical(x.clamp(-1, 1)).numpy())
+
+
+def _width(domain: Domain, x: Tensor) -> Array:
+    return np.asarray(x.numpy()) * _unit(domain)

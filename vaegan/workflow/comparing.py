@@ -1,0 +1,158 @@
+"""Several runs on the same test items: one table, paired differences, one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vaegan import plugins
+from vaegan.errors import UserError
+from vaegan.evaluation.comparison import paired_differences
+from vaegan.evaluation.environment import environment
+from vaegan.evaluation.report import write_report
+from vaegan.run import Run, find, load, read_json, write_json
+from vaegan.training import available_device
+from vaegan.workflow.judging import (
+    describe,
+    extractors_of,
+    find_items,
+    judge_generation,
+    judge_restoration,
+    parameters_of,
+    with_n,
+)
+from vaegan.workflow.opening import Bar
+from vaegan.workflow.training import train
+
+COMPARISONS = Path("runs") / "compare"
+
+
+def compare(
+    names: Sequence[str],
+    data: Path | None = None,
+    *,
+    out: Path | None = None,
+    n: int | None = None,
+    minutes: float | None = None,
+    smoke: bool = False,
+    inception: Path | None = None,
+    device: str = "auto",
+    command: str = "",
+    console: Console | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Judges several runs on identical test items and writes ``metrics.json`` and ``report.html``.
+
+    The items, their degradations and the classical methods are those of the first one's recipe.
+
+    Args:
+        names: folders of runs, or names of recipes; a recipe is trained first, on ``data`` where they are given.
+        data: what recipes are trained on. Runs are judged on the test split of the first run's data.
+        out: the comparison's folder; by default ``runs/compare/FIRST-and-so-on``.
+        n: test items for each condition.
+        minutes: of training, for each recipe that has to be trained.
+        smoke: recipes made tiny.
+        inception: weights of Inception-v3.
+        device: as in :func:`train`.
+        command: what repeats the comparison, for the page.
+        console: for progress; ``None`` is silent.
+
+    Returns:
+        The numbers, and the page's place.
+
+    Raises:
+        UserError: for fewer than two, or for runs of different kinds of signals.
+    """
+    if len(names) < 2:
+        raise UserError(f"{len(names)} run to compare", expected="at least two runs or recipes")
+    runs = _named([_opened(name, data, minutes, smoke, device, console) for name in names])
+    first = next(iter(runs.values()))
+    _check_alike(runs)
+    runs = {name: with_n(run, n) for name, run in runs.items()}
+    training = {name: read_json(run.folder / "training.json") for name, run in runs.items()}
+    _check_unseen(runs, training)
+    items = find_items(first, None, training[next(iter(runs))], console)
+    with Bar(console, "comparing") as progress:
+        restoration = judge_restoration(runs, items, progress)
+        generation = judge_generation(runs, items, extractors_of(first, inception), progress)
+    differences = {} if restoration is None else paired_differences(restoration, list(runs))
+    metrics: dict[str, Any] = {
+        "recipe": " / ".join(runs),
+        "environment": environment(),
+        "data": describe(items, training[next(iter(runs))]),
+        "runs": {
+            name: {
+                "folder": str(run.folder),
+                "parameters": sum(parameters_of(run.model).values()),
+                "train_seconds": training[name]["seconds"],
+                "train_samples": training[name]["samples"],
+                **({} if restoration is None else {"ms_per_item": restoration.ms_per_item[name]}),
+            }
+            for name, run in runs.items()
+        },
+    }
+    if restoration is not None:
+        metrics |= {"restoration": restoration.numbers, "differences": differences}
+    if generation is not None:
+        metrics |= {"generation": generation.numbers, "generation_notes": list(generation.notes)}
+    folder = out or COMPARISONS / "-".join(name.replace("/", "-") for name in runs)[:100]
+    write_json(folder / "metrics.json", metrics)
+    page = write_report(
+        folder / "report.html",
+        title=" / ".join(runs),
+        metrics=metrics,
+        restoration=restoration,
+        generation=generation,
+        command=command,
+        models=list(runs),
+        differences=differences,
+    )
+    return metrics, page
+
+
+def _opened(
+    name: str, data: Path | None, minutes: float | None, smoke: bool, device: str, console: Console | None
+) -> Run:
+    """A run's folder, or a recipe that is trained first (or was trained before: then nothing is left to do)."""
+    recipes = plugins.recipes()
+    if name in recipes:
+        recipe = recipes[name].with_data(data)
+        recipe = (recipe.smoke() if smoke else recipe).with_budget(None, minutes)
+        return train(name, recipe, device=device, console=console)
+    if not Path(name).exists():
+        raise plugins.unknown("run or recipe", name, list(recipes))
+    return load(find(Path(name)), device=available_device(device))
+
+
+def _named(runs: Sequence[Run]) -> dict[str, Run]:
+    """Runs by their recipe's name, with the folder's where two are of one recipe."""
+    count: Mapping[str, int] = {run.name: sum(other.name == run.name for other in runs) for run in runs}
+    named = {run.name if count[run.name] == 1 else f"{run.name} ({run.folder.name})": run for run in runs}
+    if len(named) < len(runs):
+        raise UserError("a run is named twice", expected="different runs")
+    return named
+
+
+def _check_alike(runs: Mapping[str, Run]) -> None:
+    (name, first), *others = runs.items()
+    for other, run in others:
+        if run.domain.spec.shape != first.domain.spec.shape or type(run.domain) is not type(first.domain):
+            raise UserError(
+                f"{other} restores signals of shape {run.domain.spec.shape}, {name} of {first.domain.spec.shape}",
+                expected="runs of one kind of signal",
+                mend="compare them separately",
+            )
+
+
+def _check_unseen(runs: Mapping[str, Run], training: Mapping[str, Mapping[str, Any]]) -> None:
+    """Test items of one run must not be training items of another: all must know the same split of the same data."""
+    prints = {name: str(training[name].get("sha256")) for name in runs}
+    if len(set(prints.values())) > 1:
+        told = ", ".join(f"{name}: {print_[:8]}" for name, print_ in prints.items())
+        raise UserError(
+            f"the runs were trained on different data ({told})",
+            expected="one training split for all",
+            mend="train them on the same --data",
+        )

@@ -1,0 +1,364 @@
+"""From a trained run to its numbers, and to its page."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from vaegan.data import SignalSet
+from vaegan.degradation import Degradation, build
+from vaegan.domain import Domain
+from vaegan.errors import DataError, UserError
+from vaegan.evaluation.environment import environment
+from vaegan.evaluation.evaluator import Restorer, evaluate_restoration
+from vaegan.evaluation.generation import Draw, evaluate_generation
+from vaegan.evaluation.latent import interpolate, latent_report, posteriors, separability
+from vaegan.evaluation.report import write_report
+from vaegan.evaluation.result import MIXTURE, MODEL, PAIRED, Generation, Restoration, Tradeoff, Uncertainty
+from vaegan.evaluation.tradeoff import evaluate_tradeoff
+from vaegan.evaluation.uncertainty import evaluate_uncertainty
+from vaegan.metrics.features import Extractor, default_extractor
+from vaegan.models import Model
+from vaegan.models.vaegan import VAEGAN
+from vaegan.recipe import Recipe
+from vaegan.run import Run, read_json, write_json
+from vaegan.workflow.finishing import spread_of
+from vaegan.workflow.opening import Bar, check_signals, tell_about
+
+MOST_UNCERTAIN = 64
+MOST_PROBED = 5_000
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What judging a run found.
+
+    Attributes:
+        metrics: the content of ``metrics.json``.
+        restoration, generation, uncertainty, tradeoff: what is behind the numbers; ``None`` where it does not apply.
+    """
+
+    metrics: dict[str, Any]
+    restoration: Restoration | None = None
+    generation: Generation | None = None
+    uncertainty: Uncertainty | None = None
+    tradeoff: Tradeoff | None = None
+
+
+@dataclass(frozen=True)
+class Items:
+    """What a run is judged on: the domain, its splits, and what they are called."""
+
+    domain: Domain
+    test: SignalSet
+    val: SignalSet | None
+    train: SignalSet | None
+
+
+def evaluate(
+    run: Run,
+    data: Path | None = None,
+    *,
+    n: int | None = None,
+    inception: Path | None = None,
+    console: Console | None = None,
+) -> Findings:
+    """Judges a run on its own test split, or on data that it never saw (then every item is a test item).
+
+    Args:
+        run: the run.
+        data: data that it never saw.
+        n: test items for each condition, instead of the recipe's number.
+        inception: weights of Inception-v3, for distances that can be compared with published ones.
+        console: for progress; ``None`` is silent.
+
+    Raises:
+        UserError: for data that the run was trained on, or a wrong number.
+        DataError: for data that cannot be read.
+    """
+    run = with_n(run, n)
+    training = read_json(run.folder / "training.json")
+    items = find_items(run, data, training, console)
+    extractors = extractors_of(run, inception)
+    with Bar(console, "evaluating") as progress:
+        restoration = judge_restoration({MODEL: run}, items, progress)
+        generation = judge_generation({MODEL: run}, items, extractors, progress)
+        uncertainty = _judge_uncertainty(run, items, progress)
+        tradeoff = _judge_tradeoff(run, items, extractors, progress)
+        latent = _judge_latent(run, items)
+    metrics: dict[str, Any] = {
+        "recipe": run.name,
+        "environment": environment(),
+        "data": describe(items, training),
+        "restoration": None if restoration is None else restoration.numbers,
+        "baselines": None
+        if restoration is None
+        else {"strengths": restoration.strengths, "tuned_on_validation_items": restoration.tuned},
+        "generation": None if generation is None else generation.numbers,
+        "generation_notes": None if generation is None else list(generation.notes),
+        "uncertainty": None if uncertainty is None else uncertainty.numbers,
+        "tradeoff": None if tradeoff is None else {"distance": tradeoff.distance, "points": list(tradeoff.points)},
+        "latent": latent,
+        "cost": _cost(run.model, training, restoration),
+    }
+    # A part that does not apply is left out, never filled with zeros.
+    found = {name: part for name, part in metrics.items() if part is not None}
+    return Findings(found, restoration, generation, uncertainty, tradeoff)
+
+
+def report(run: Run, findings: Findings, command: str) -> Path:
+    """Writes ``metrics.json`` and ``report.html`` into the run's folder; returns the report's place."""
+    write_json(run.folder / "metrics.json", findings.metrics)
+    training = read_json(run.folder / "training.json")
+    warnings = {f"warning {i + 1}": warning for i, warning in enumerate(training["warnings"])}
+    return write_report(
+        run.folder / "report.html",
+        title=run.name,
+        metrics=findings.metrics,
+        restoration=findings.restoration,
+        generation=findings.generation,
+        uncertainty=findings.uncertainty,
+        tradeoff=findings.tradeoff,
+        curves=training["curves"],
+        notes={**findings.metrics.get("latent", {}), **warnings},
+        command=command,
+    )
+
+
+def find_items(run: Run, data: Path | None, training: Mapping[str, Any], console: Console | None) -> Items:
+    """The items that a run is judged on.
+
+    Raises:
+        UserError: where ``data`` are what the run was trained on.
+        DataError: where the data cannot be read; the run's own may be gone when others are given.
+    """
+    domain = run.domain
+    train: SignalSet | None = None
+    val: SignalSet | None = None
+    try:
+        train, val = domain.dataset("train"), domain.dataset("val")
+    except DataError as error:
+        if data is None:
+            raise
+        if console is not None:
+            console.print(
+                f"[yellow]warning:[/] the classical methods get middle strengths, as the run's data are gone: {error}"
+            )
+    if data is None:
+        test = domain.dataset("test")
+    else:
+        domain = run.on(data).domain
+        test = domain.everything()
+        if _seen_in_training(run.domain, test, training):
+            raise UserError(
+                f"{data} holds what the run was trained on", mend="leave --data out to judge on its test split"
+            )
+        tell_about(test, console)
+    check_signals(domain, "test", test)
+    return Items(domain, test, val, train)
+
+
+def describe(items: Items, training: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``data`` part of ``metrics.json``."""
+    return {
+        "source": items.test.source or str(items.domain.data or "embedded default"),
+        "n_train": training["n_train"],
+        "n_val": 0 if items.val is None else len(items.val),
+        "n_test": len(items.test),
+        "sha256": items.test.sha256,
+        "skipped": [asdict(item) for item in items.test.skipped],
+    }
+
+
+def judge_restoration(runs: Mapping[str, Run], items: Items, progress: Any) -> Restoration | None:
+    """Runs by name on the same degraded items, under the conditions of the first; ``None`` where there is none."""
+    evaluation = next(iter(runs.values())).recipe.evaluation
+    if not evaluation.conditions and items.test.observed is None:
+        return None
+    return evaluate_restoration(
+        {name: _restorer(run.model) for name, run in runs.items()},
+        items.domain,
+        items.test,
+        items.val,
+        evaluation.conditions,
+        n=evaluation.n,
+        seed=evaluation.seed,
+        progress=progress,
+    )
+
+
+def judge_generation(
+    runs: Mapping[str, Run], items: Items, extractors: tuple[Extractor, ...], progress: Any
+) -> Generation | None:
+    """Draws of runs by name, from N(0, I) and from the mixture; ``None`` where none draws."""
+    first = next(iter(runs.values()))
+    evaluation = first.recipe.evaluation
+    draws: dict[str, Draw] = {}
+    for name, run in runs.items():
+        if run.recipe.evaluation.samples:
+            draws[name] = run.draws()
+            if run.extras.prior is not None:
+                draws[MIXTURE.format(name)] = run.draws(mixture=True)
+    if not draws or not extractors:
+        return None
+    found = evaluate_generation(
+        draws,
+        items.domain,
+        items.train,
+        items.test,
+        extractors,
+        n=max(2, evaluation.samples),
+        seed=evaluation.seed,
+        device=next(first.model.parameters()).device,
+        progress=progress,
+    )
+    if isinstance(first.model, VAEGAN) and len(items.test) > 1:
+        line = interpolate(first.model, items.domain, items.test, seed=evaluation.seed)
+        return replace(found, interpolation=line)
+    return found
+
+
+def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | None:
+    evaluation = run.recipe.evaluation
+    conditions = _conditions(run.recipe, items)
+    calibration = run.extras.calibration  # only where training knew of damage: else there is nothing to be unsure of
+    if not evaluation.spread or not conditions or calibration is None:
+        return None
+    return evaluate_uncertainty(
+        spread_of(run.model, evaluation.spread, evaluation.seed),
+        calibration,
+        items.domain,
+        items.test,
+        conditions,
+        n=min(evaluation.n, MOST_UNCERTAIN),
+        seed=evaluation.seed,
+        progress=progress,
+    )
+
+
+def _judge_tradeoff(run: Run, items: Items, extractors: tuple[Extractor, ...], progress: Any) -> Tradeoff | None:
+    conditions = _conditions(run.recipe, items)
+    if run.extras.faithful is None or not conditions or not extractors:
+        return None
+    condition = next(iter(conditions))
+    return evaluate_tradeoff(
+        run.model,
+        run.extras.faithful,
+        items.domain,
+        items.test,
+        condition,
+        conditions[condition],
+        extractors[0],
+        n=run.recipe.evaluation.n,
+        seed=run.recipe.evaluation.seed,
+        progress=progress,
+    )
+
+
+def _judge_latent(run: Run, items: Items) -> dict[str, Any] | None:
+    """What the latent carries, and how well attributes can be read from it."""
+    if not isinstance(run.model, VAEGAN):
+        return None
+    evaluation = run.recipe.evaluation
+    conditions = _conditions(run.recipe, items) if run.recipe.degradations or items.test.observed is not None else {}
+    condition = next(iter(conditions), "none")
+    found: dict[str, Any] = {
+        "condition": condition,
+        **latent_report(
+            run.model,
+            items.domain,
+            items.test,
+            conditions.get(condition),
+            n=min(256, evaluation.n),
+            seed=evaluation.seed,
+        ),
+    }
+    train, test = items.train, items.test
+    if train is None or train.attributes is None or test.attributes is None or 0 in run.model.latent_shape:
+        return found
+    parts = []
+    for data in (train, test):
+        rows = np.sort(np.random.default_rng((evaluation.seed, 6)).permutation(len(data))[:MOST_PROBED])
+        q = posteriors(run.model, items.domain, data, rows, run.recipe.degradation(), seed=evaluation.seed)
+        parts.append((q.mean, np.asarray(data.attributes)[rows]))
+    found["attributes"] = separability(*parts[0], *parts[1], train.attribute_names)
+    return found
+
+
+def _conditions(recipe: Recipe, items: Items) -> dict[str, Degradation | None]:
+    """Degradations by name; pairs come as they are."""
+    if items.test.observed is not None:
+        return {PAIRED: None}
+    return {name: build(name, items.domain.degradations()) for name in recipe.evaluation.conditions}
+
+
+def _restorer(model: Model) -> Restorer:
+    device = next(model.parameters()).device
+
+    def restore(y: Tensor, mask: Tensor | None) -> Tensor:
+        with torch.no_grad():
+            return model.restore(y.to(device), None if mask is None else mask.to(device)).mean
+
+    return restore
+
+
+def extractors_of(run: Run, inception: Path | None) -> tuple[Extractor, ...]:
+    """What generated signals of a run are judged by."""
+    model = run.model
+    return default_extractor(
+        run.domain.spec,
+        domain_features=run.domain.features(),
+        judge=model.judge if isinstance(model, VAEGAN) else None,
+        inception=inception,
+    )
+
+
+def with_n(run: Run, n: int | None) -> Run:
+    """The same run, judged on another number of items."""
+    if n is None:
+        return run
+    if n < 1:
+        raise UserError(f"--n is {n}", expected="at least 1", mend="set --n")
+    return replace(run, recipe=replace(run.recipe, evaluation=replace(run.recipe.evaluation, n=n)))
+
+
+def _seen_in_training(domain: Domain, test: SignalSet, training: Mapping[str, Any]) -> bool:
+    """Whether data that were given for judging are those of the run."""
+    if test.fingerprint == training.get("sha256"):
+        return True
+    try:
+        return test.fingerprint == domain.everything().fingerprint
+    except DataError:
+        return False
+
+
+def _cost(model: Model, training: Mapping[str, Any], restoration: Restoration | None) -> dict[str, Any]:
+    cost = {
+        "train_seconds": training["seconds"],
+        "train_samples": training["samples"],
+        "train_samples_per_second": training["samples"] / max(training["seconds"], 1e-9),
+        "peak_memory_mib": peak_memory_mib(),
+        "parameters": parameters_of(model),
+    }
+    return cost if restoration is None else {**cost, "ms_per_item": restoration.ms_per_item[MODEL]}
+
+
+def parameters_of(model: Model) -> dict[str, int]:
+    """Parameters of each player."""
+    return {name: sum(p.numel() for p in player.parameters()) for name, player in model.players().items()}
+
+
+def peak_memory_mib() -> float:
+    """Most memory that this process held, on the GPU where there is one in use, in MiB."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,244 @@
+"""From a recipe to a trained run."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+
+from vaegan.data import SignalSet
+from vaegan.degradation import build
+from vaegan.domain import Domain
+from vaegan.drawing import grid
+from vaegan.errors import UserError
+from vaegan.evaluation.latent import latent_report
+from vaegan.models import Model
+from vaegan.models.vaegan import VAEGAN
+from vaegan.recipe import Recipe, Stage, data_sets, identity
+from vaegan.run import RUNS, Run, read_json, recipe_json, save, write_json
+from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
+from vaegan.workflow.finishing import learn_extras
+from vaegan.workflow.opening import check_signals, tell_about
+
+PICTURES = 8
+SETTLED = 5_000
+"""Samples after which a latent that carries nothing is a collapse, and no longer a beginning."""
+
+
+def train(
+    name: str,
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    device: str = "auto",
+    console: Console | None = None,
+) -> Run:
+    """Trains a recipe; called again it goes on where it was.
+
+    Args:
+        name: the recipe's name.
+        recipe: what to train on what.
+        out: the run's folder; by default ``runs/<name>/<id>``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        console: for progress; ``None`` is silent.
+
+    Raises:
+        UserError: for data that cannot be used, or a folder that holds another run.
+    """
+    available_device(device)
+    data = data_sets(recipe.domain)
+    for split, signals in data.items():
+        check_signals(recipe.domain, split, signals)
+    chief = int(os.environ.get("RANK", "0")) == 0
+    tell_about(data["train"], console if chief else None)
+    for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
+        build(condition, recipe.domain.degradations())
+    sha = data["train"].fingerprint
+    folder = out or RUNS / name / identity(name, recipe, sha)
+    classes = _classes(recipe, data["train"])
+    torch.manual_seed(recipe.stages[0].training.seed)
+    model = recipe.model.build(recipe.domain.spec, classes)
+    if chief:
+        _claim(folder, name, recipe, sha)
+    states, before = _train_stages(name, recipe, model, data, folder, device, classes, console)
+    run = Run(folder, name, recipe, model.eval())
+    if chief:
+        save(folder, name, recipe, model)
+        extras = learn_extras(model, recipe, data, before)
+        extras.save(folder / "model")
+        write_json(folder / "training.json", {**_history(states, data), "sha256": sha})
+        run = replace(run, extras=extras)
+    make_fabric(device, recipe.stages[-1].training.precision).barrier()
+    return run
+
+
+def _train_stages(
+    name: str,
+    recipe: Recipe,
+    model: Model,
+    data: Mapping[str, SignalSet],
+    folder: Path,
+    device: str,
+    classes: int,
+    console: Console | None,
+) -> tuple[list[TrainState], Model | None]:
+    """Trains the model stage by stage; each goes on from the averaged weights of the one before.
+
+    Returns:
+        What each stage left, and the model as it was before the first stage in which a discriminator had a say.
+    """
+    states: list[TrainState] = []
+    before: Model | None = None
+    degradation = recipe.degradation()
+    for number, stage in enumerate(recipe.stages):
+        fabric = make_fabric(device, stage.training.precision)
+        title = name if len(recipe.stages) == 1 else f"{name}, stage {number + 1} of {len(recipe.stages)}"
+        state = fit(
+            model,
+            stage.objective,
+            _feed(stage, data["train"], recipe.domain, degradation, fabric, classes),
+            stage.training,
+            fabric=fabric,
+            folder=folder / "state" / f"stage-{number + 1}",
+            title=title,
+            console=console,
+            monitor=_monitor(recipe.domain, data["val"], degradation),
+        )
+        states.append(state)
+        if state.moved and fabric.is_global_zero:
+            # Later stages began from weights that are no more.
+            for later in range(number + 2, len(recipe.stages) + 1):
+                (folder / "state" / f"stage-{later}" / "state.safetensors").unlink(missing_ok=True)
+        fabric.barrier()
+        for buffer in state.averaged.buffers():  # the running statistics of batch norm differ between processes
+            buffer.copy_(fabric.broadcast(buffer))
+        model.load_state_dict(state.averaged.state_dict())
+        following = recipe.stages[number + 1 : number + 2]
+        if not _adversarial(stage) and following and _adversarial(following[0]) and before is None:
+            before = copy.deepcopy(state.averaged)
+    return states, before
+
+
+def _adversarial(stage: Stage) -> bool:
+    return "discriminator" in stage.objective.players
+
+
+def _claim(folder: Path, name: str, recipe: Recipe, sha: str) -> None:
+    """Makes the run's folder, or checks that it holds the same run."""
+    if (folder / "recipe.json").is_file() and ((folder / "state").exists() or (folder / "model").exists()):
+        known = read_json(folder / "recipe.json")
+        mine = identity(name, recipe, sha)
+        if known.get("id") not in (None, mine):
+            raise UserError(
+                f"{folder} holds a run of another recipe or other data ({known.get('id')}, not {mine})",
+                expected="an empty folder, or the same run to resume",
+                mend="set --out to another folder",
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe_json(name, recipe, folder, identity(name, recipe, sha))
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror})", mend="set --out to a folder of yours"
+        ) from error
+
+
+def _classes(recipe: Recipe, data: SignalSet) -> int:
+    if not recipe.conditional:
+        return 0
+    if data.labels is None:
+        raise UserError(
+            "a conditional recipe, but the data have no labels",
+            mend="give labelled --data, or set --no-conditional",
+        )
+    return max(len(data.class_names), int(np.max(data.labels)) + 1)
+
+
+def _feed(
+    stage: Stage,
+    data: SignalSet,
+    domain: Domain,
+    degradation: torch.nn.Module | None,
+    fabric: Fabric,
+    classes: int,
+) -> Feed:
+    world = fabric.world_size
+    if stage.training.batch % world:
+        raise UserError(
+            f"a batch of {stage.training.batch} for {world} processes",
+            expected=f"a multiple of {world}",
+            mend="set --batch",
+        )
+    return Feed(
+        data,
+        domain.to_model,
+        degradation,  # type: ignore[arg-type]
+        batch=stage.training.batch // world,
+        device=fabric.device,
+        seed=stage.training.seed,
+        rank=fabric.global_rank,
+        world=world,
+        flip=stage.training.flip,
+        classes=classes,
+    )
+
+
+def _monitor(domain: Domain, val: SignalSet, degradation: Any) -> Monitor:
+    """Active units, and pictures of a few validation items restored and of a few samples."""
+    shown = val.take(range(min(PICTURES, len(val))))
+    x = domain.to_model(torch.from_numpy(np.array(shown.signals))).float()
+    y, mask = x, None
+    if shown.observed is not None:
+        y = domain.to_model(torch.from_numpy(np.array(shown.observed))).float()
+    elif degradation is not None:
+        measured = degradation(x, generator=torch.Generator().manual_seed(0))
+        y, mask = measured.y, measured.mask
+
+    @torch.no_grad()
+    def look(model: Model, log: Log, samples: int) -> None:
+        device = next(model.parameters()).device
+        restored = model.restore(y.to(device), None if mask is None else mask.to(device)).mean.float().cpu()
+        rows = [domain.draw(domain.to_physical(s.clamp(-1, 1)).numpy()) for s in (y, restored, x)]
+        log.picture("restored", grid(np.concatenate(rows), columns=len(shown)), samples)
+        classes = torch.arange(16, device=device) % model.classes if model.classes else None
+        drawn = model.sample(16, generator=torch.Generator(device).manual_seed(0), condition=classes).float().cpu()
+        log.picture("sampled", grid(domain.draw(domain.to_physical(drawn.clamp(-1, 1)).numpy()), columns=4), samples)
+        if isinstance(model, VAEGAN):
+            part = val.take(range(min(128, len(val))))
+            units = latent_report(model, domain, part, degradation)
+            if units["active_units"] is not None:
+                log.scalar("active_units", float(units["active_units"]), samples)
+                if units["active_units"] == 0 and samples >= SETTLED:
+                    log.warn("posterior collapse: no latent dimension is active; lower beta or raise free_bits")
+
+    return look
+
+
+def _history(states: list[TrainState], data: Mapping[str, SignalSet]) -> dict[str, Any]:
+    """What training leaves for the report: curves of every logged term over samples seen, thinned to 400 points."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    before = 0
+    for state in states:
+        own: dict[str, list[tuple[float, float]]] = {}
+        for row in state.history:
+            for key, value in row.items():
+                if key != "samples":
+                    own.setdefault(key, []).append((before + row["samples"], value))
+        for key, points in own.items():
+            curves.setdefault(key, []).extend(points[:: max(1, len(points) // 400)])
+        before += state.samples
+    return {
+        "seconds": sum(state.seconds for state in states),
+        "samples": before,
+        "n_train": len(data["train"]),
+        "warnings": [warning for state in states for warning in state.warnings],
+        "curves": curves,
+    }
