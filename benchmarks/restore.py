@@ -1,4 +1,4 @@
-"""``python -m benchmarks.restore``: time and memory of ``vaegan restore`` on one large picture.
+"""``python -m benchmarks restore``: time and memory of ``vaegan restore`` on one large picture.
 
 The picture is made in a temporary folder and restored there by the command line in a process of its own, whose peak
 memory counts all: the interpreter, torch, the picture, and what becomes of it.
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UserError: for arguments that cannot be used.
     """
-    parser = _Parser(prog="python -m benchmarks.restore", description=__doc__, allow_abbrev=False)
+    parser = _Parser(prog="python -m benchmarks restore", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--columns", type=_positive, default=10_000, help="of the picture (default 10000)")
     add("--rows", type=_positive, default=8_000, help="of the picture (default 8000)")
@@ -117,11 +117,3 @@ def main(arguments: Sequence[str]) -> None:
         chosen.columns, chosen.rows, chosen.ending, chosen.run, tiny=chosen.tiny, samples=max(0, chosen.samples)
     )
     print(json.dumps(answer, indent=2))
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)

@@ -68,7 +68,7 @@ def generation(spec: SignalSpec = PICTURES, model: str = "model") -> Generation:
             numbers[method] |= {
                 f"fid[{extractor}]": entry(40 * far, 1.0, "1", "lower", n_real=500),
                 f"kid[{extractor}]": entry(0.04 * far, 0.001, "1", "lower", n_real=500),
-                f"precision[{extractor}]": entry(0.6, 0.02, "1", n_real=500),
+                f"precision[{extractor}]": entry(0.6 + 0.005 * far, 0.02, "1", n_real=500),
                 f"coverage[{extractor}]": entry(0.46 - 0.05 * far, 0.02, "1", n_real=500),
             }
         if far > 0.1:

@@ -200,7 +200,7 @@ def test_the_kernel_distance_agrees_with_torchmetrics(offset: float, double: boo
 def test_the_kernel_distance_of_sets_of_different_sizes(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = (x.double() for x in sets(30, 20, 4))
     frechet = frechet_distance(real, fake)
-    monkeypatch.setattr("vaegan.metrics.generation.tile_rows", lambda features: rows)
+    monkeypatch.setattr("vaegan.metrics.jackknife.tile_rows", lambda features: rows)
     assert frechet_distance(real, fake) == pytest.approx(frechet, rel=1e-12)
     kernel: Callable[[Tensor, Tensor], Tensor] = lambda a, b: (a @ b.T / 4 + 1) ** 3  # noqa: E731
     within = [kernel(x, x).fill_diagonal_(0).sum() / (len(x) * (len(x) - 1)) for x in (real, fake)]

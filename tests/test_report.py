@@ -186,3 +186,11 @@ def test_colours_have_enough_contrast_in_light_and_in_dark() -> None:
             for ground in ("paper", "raised", "tint"):
                 bright, dim = sorted((light(colours[ink]), light(colours[ground])), reverse=True)
                 assert (bright + 0.05) / (dim + 0.05) >= 4.5, f"{ink} on {ground}"
+
+
+def test_nobody_wins_where_all_are_the_same(tmp_path: Path) -> None:
+    nothing = {"recall[x]": {**entry(0.0, 0.0, "1"), "n_real": 9}}
+    path = write_report(
+        tmp_path / "report.html", title="t", metrics={"generation": {"model": nothing, "model + mixture": nothing}}
+    )
+    assert "★ 0" not in Page(path.read_text()).words

@@ -21,7 +21,7 @@ QUICKSTART = Recipe(
     stages=(
         Stage(
             VAEObjective(squared=False, beta=0.1, bare=0.3),
-            TrainingConfig(samples=60_000, cpu_minutes=2.4, batch=8, optimizer=Adam(lr=8e-4), flip=True, clip=0.2),
+            TrainingConfig(samples=60_000, cpu_minutes=2.4, batch=4, optimizer=Adam(lr=8e-4), flip=True, clip=0.2),
         ),
         Stage(
             ModernObjective(beta=0.1, bare=0.3, prior_samples=True),

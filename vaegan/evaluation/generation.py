@@ -83,14 +83,15 @@ def evaluate_generation(
     known = look(REAL, _items(domain, train, rows), len(rows)) if train is not None else None
 
     numbers: dict[str, dict[str, dict[str, Any]]] = {}
-    notes: dict[str, None] = dict.fromkeys(f"{extractor.name}: {extractor.note}" for extractor in extractors)
+    notes: dict[str, list[str]] = {}
     samples: dict[str, Array] = {}
     neighbours: Nearest | None = None
     for method, draw in draws.items():
         kept: list[Tensor] = []
         found = look(method, _drawn(draw, n, seed, kept), n)
         numbers[method], said = _judge(extractors, real, found, seed)
-        notes |= dict.fromkeys(f"{method}: {note}" for note in said)
+        for note in said:
+            notes.setdefault(note, []).append(method)
         samples[method] = _physical(domain, torch.cat(kept)[:SHOWN])
         if known is not None and train is not None:
             name = extractors[0].name
@@ -101,8 +102,12 @@ def evaluate_generation(
         part = np.random.default_rng((seed, 2)).permutation(len(rows))[:n]
         some = [Extracted(k.features[part], None if k.probabilities is None else k.probabilities[part]) for k in known]
         numbers[REAL], said = _judge(extractors, real, some, seed)
-        notes |= dict.fromkeys(f"{REAL}: {note}" for note in said)
-    return Generation(numbers, tuple(notes), samples, neighbours, None, domain.draw)
+        for note in said:
+            notes.setdefault(note, []).append(REAL)
+    told = [f"{extractor.name}: {extractor.note}" for extractor in extractors]
+    for note, methods in notes.items():  # what is said of all needs no names
+        told.append(note if len(methods) == len(numbers) else f"{', '.join(methods)}: {note}")
+    return Generation(numbers, tuple(told), samples, neighbours, None, domain.draw)
 
 
 class _Look:

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from vaegan.metrics.features import (
+    EfficientNetLite0,
+    Extracted,
+    Extractor,
+    FromFunction,
+    InceptionV3,
+    default_extractor,
+    discriminator_features,
+    extract,
+)
 from vaegan.metrics.generation import (
     Judged,
     density_coverage,
@@ -18,9 +28,17 @@ from vaegan.metrics.restoration import RESTORATION, Metric, summarise
 
 __all__ = [
     "RESTORATION",
+    "EfficientNetLite0",
+    "Extracted",
+    "Extractor",
+    "FromFunction",
+    "InceptionV3",
     "Judged",
     "Metric",
+    "default_extractor",
     "density_coverage",
+    "discriminator_features",
+    "extract",
     "f1",
     "frechet_distance",
     "gaussian_distance",

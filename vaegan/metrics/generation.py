@@ -7,17 +7,17 @@ features, fewer than two items, values that are not finite, a set that does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vaegan.errors import DataError
+from vaegan.metrics.jackknife import Estimate, Kernel, Moments, jackknifed, without
 from vaegan.metrics.neighbours import (
     Features,
     Others,
@@ -25,17 +25,10 @@ from vaegan.metrics.neighbours import (
     comparable,
     cross,
     kth_distances,
-    mean_of,
     neighbour_distances,
-    slices,
-    tile_rows,
 )
 
 Array: TypeAlias = NDArray[Any]
-Groups: TypeAlias = Sequence[Int[Tensor, " _"]]
-"""Indices of the items of each group."""
-Estimate: TypeAlias = tuple[float, float, float]
-"""On all items, and the ends of its interval."""
 Probabilities: TypeAlias = Float[np.ndarray, "m classes"] | Float[Tensor, "m classes"]
 
 GROUPS = 10
@@ -80,7 +73,7 @@ def frechet_distance(real: Features, fake: Others) -> float:
     few = _too_few(reals, fakes, min(len(reals), len(fakes)))
     if few:
         raise DataError(few, expected="more items than features", mend="take the kernel distance (KID) instead")
-    return gaussian_distance(*_Moments(reals).gaussian(), *_Moments(fakes).gaussian())
+    return gaussian_distance(*Moments(reals).gaussian(), *Moments(fakes).gaussian())
 
 
 def gaussian_distance(
@@ -106,7 +99,7 @@ def kernel_distance(real: Features, fake: Others) -> float:
     It is taken of the whole sets, tile by tile, not of random subsets. Where the distance is about 0 the estimate may be
     negative. Products of features are in their own precision, sums in double precision.
     """
-    return _Kernel(*comparable(real, fake)).distance()
+    return Kernel(*comparable(real, fake)).distance()
 
 
 def precision_recall(real: Features, fake: Others, k: int = 3) -> tuple[float, float]:
@@ -215,19 +208,19 @@ def judge_features(
         for x in (reals, fakes)
     ]
     left = [len(x) - max(map(len, some)) for x, some in zip((reals, fakes), groups, strict=True)]
-    found, notes = {"kid": _jackknifed(_Kernel(reals, fakes, groups).distance, count)}, []
+    found, notes = {"kid": jackknifed(Kernel(reals, fakes, groups).distance, count)}, []
     few = _too_few(reals, fakes, min(left))
     if few:
         notes.append(f"FID is left out: {few}; see the kernel distance (KID)")
     else:
-        a, b = (_Moments(x, some) for x, some in zip((reals, fakes), groups, strict=True))
-        found["fid"] = _jackknifed(lambda group: gaussian_distance(*a.gaussian(group), *b.gaussian(group)), count)
+        a, b = (Moments(x, some) for x, some in zip((reals, fakes), groups, strict=True))
+        found["fid"] = jackknifed(lambda group: gaussian_distance(*a.gaussian(group), *b.gaussian(group)), count)
     found |= _bootstrapped(memberships(reals, fakes, k_pr=k_pr, k_dc=k_dc), generator)
     if probabilities is not None and left[1] < SPLITS:
         notes.append(f"the Inception score is left out: {len(fakes)} generated items are too few for {SPLITS} splits")
     elif probabilities is not None:
         p = as_rows(probabilities, "probabilities", "(items, classes)")
-        found["is"] = _jackknifed(lambda group: inception_score(p[_without(groups[1], group)])[0], count)
+        found["is"] = jackknifed(lambda group: inception_score(p[without(groups[1], group)])[0], count)
     return Judged(_entries(found, extractor, len(reals), len(fakes)), tuple(notes))
 
 
@@ -253,69 +246,6 @@ def _too_few(real: Tensor, fake: Tensor, least: int) -> str:
         f"{len(real)} real and {len(fake)} generated items{of_them} are too few for {d} features: the covariance has no "
         "full rank, and the Fréchet distance is meaningless"
     )
-
-
-def _without(groups: Groups, left_out: int | None) -> Tensor:
-    """The items that are left, in order."""
-    return torch.cat([group for i, group in enumerate(groups) if i != left_out]).sort().values
-
-
-class _Moments:
-    """Sums and outer products of each group of a set about its mean, in double precision, taken once."""
-
-    def __init__(self, x: Tensor, groups: Groups | None = None) -> None:
-        groups = groups or [torch.arange(len(x))]
-        self.centre, self.counts, d = mean_of(x), [len(group) for group in groups], x.shape[1]
-        self.sums, self.outers = self.centre.new_zeros(len(groups), d), self.centre.new_zeros(len(groups), d, d)
-        for group, total, outer in zip(groups, self.sums, self.outers, strict=True):
-            for rows in slices(len(group), tile_rows(d)):
-                block = x[group[rows]].double() - self.centre
-                total += block.sum(0)
-                outer.addmm_(block.T, block)
-        self.sum, self.outer = self.sums.sum(0), self.outers.sum(0)
-
-    def gaussian(self, left_out: int | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and unbiased covariance, of all items or without those of one group."""
-        n, total, outer = sum(self.counts), self.sum, self.outer
-        if left_out is not None:
-            n -= self.counts[left_out]
-            total, outer = total - self.sums[left_out], outer - self.outers[left_out]
-        return self.centre + total / n, (outer - torch.outer(total, total) / n) / (n - 1)
-
-
-class _Kernel:
-    """Sums of the cubic kernel over each two groups of items, real ones first, of pairs of different items."""
-
-    def __init__(self, real: Tensor, fake: Tensor, groups: Sequence[Groups] | None = None) -> None:
-        cut = groups or [[torch.arange(len(x))] for x in (real, fake)]
-        parts = [(x, group) for x, some in zip((real, fake), cut, strict=True) for group in some]
-        self.counts = torch.tensor([len(group) for _, group in parts])
-        self.sums = torch.zeros(len(parts), len(parts), dtype=torch.float64)
-        for i, first in enumerate(parts):
-            for j, second in enumerate(parts[: i + 1]):
-                self.sums[i, j] = self.sums[j, i] = self._sum(*first, *second, same=i == j)
-
-    @staticmethod
-    def _sum(x: Tensor, group: Tensor, y: Tensor, other: Tensor, *, same: bool) -> float:
-        d, total, double = x.shape[1], 0.0, torch.float64 in (x.dtype, y.dtype)
-        kind, rows = torch.float64 if double else torch.float32, tile_rows(d) // 2 + 1
-        for i, a in enumerate(slices(len(group), rows)):
-            left = x[group[a]].to(kind)
-            for b in slices(len(other), rows)[i if same else 0 :]:
-                tile = (left @ y[other[b]].to(kind).T).double().div_(d).add_(1).pow_(3)
-                if same:  # a tile off the diagonal stands for two
-                    tile = tile.fill_diagonal_(0) if a == b else tile.mul_(2)
-                total += float(tile.sum())
-        return total
-
-    def distance(self, left_out: int | None = None) -> float:
-        """The estimate, of all items or without one group of either set."""
-        half = len(self.counts) // 2
-        r = [i for i in range(half) if i != left_out]
-        f = [half + i for i in r]
-        n, m = int(self.counts[r].sum()), int(self.counts[f].sum())
-        rr, ff, rf = (float(self.sums[a][:, b].sum()) for a, b in ((r, r), (f, f), (r, f)))
-        return rr / (n * (n - 1)) + ff / (m * (m - 1)) - 2 * rf / (n * m)
 
 
 def memberships(real: Tensor, fake: Tensor, *, k_pr: int = 0, k_dc: int = 0) -> dict[str, Array]:
@@ -347,12 +277,3 @@ def _bootstrapped(values: dict[str, Array], generator: np.random.Generator) -> d
     means["f1"] = np.asarray([f1(p, r) for p, r in zip(means["precision"], means["recall"], strict=True)])
     ends = {name: np.percentile(means[name], [2.5, 97.5]) for name in whole}
     return {name: (whole[name], float(low), float(high)) for name, (low, high) in ends.items()}
-
-
-def _jackknifed(estimate: Callable[[int | None], float], groups: int) -> Estimate:
-    """The estimate on all items, and its interval by Student's t with ``groups - 1`` degrees of freedom."""
-    from scipy.stats import t
-
-    whole, parts = estimate(None), np.asarray([estimate(group) for group in range(groups)])
-    half = float(t.ppf(0.975, groups - 1) * np.sqrt((groups - 1) * parts.var()))
-    return whole, whole - half, whole + half

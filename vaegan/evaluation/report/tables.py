@@ -95,7 +95,7 @@ def results_table(
     times = times or {}
     timed = any(method in times for method in methods)
     head = ["method", *(heading(name, entries[name]) for name in names)] + ["time<small>ms an item</small>"] * timed
-    best = {name: best_of(methods, name, rivals) for name in names}
+    best = {name: best_of(methods, name, rivals) if _differ(methods, rivals, name) else None for name in names}
     rows = []
     for method in methods:
         cells = [_cell(methods, method, name, best[name] if method in rivals else None, n, rivals) for name in names]
@@ -141,6 +141,11 @@ def mean_cell(entry: Mapping[str, Any] | None, n: int | None = None, sign: str =
     kind = {"★": ' class="best"', "≈": ' class="tied"'}.get(sign, "")
     mark = f'<span class="mark" aria-hidden="true">{sign}</span>{HIDDEN.format(said)}' if sign else ""
     return f"<td{kind}>{mark}{number(entry['mean'])}<small>{interval(entry)}{fewer}</small></td>"
+
+
+def _differ(methods: Methods, rivals: Sequence[str], metric: str) -> bool:
+    """Whether there is a best at all: where all have the same mean, as 0, nobody wins."""
+    return len({methods[method][metric]["mean"] for method in rivals if metric in methods[method]}) > 1
 
 
 def _cell(methods: Methods, method: str, name: str, best: str | None, n: int, rivals: Sequence[str]) -> str:
