@@ -31,7 +31,7 @@ CELEBA_BOX = (15, 40, 163, 188)
 """Left, upper, right, lower: columns 15:163 and rows 40:188 of the aligned frame (Larsen et al. 2015)."""
 
 _LONG = 2000
-_REVISION = 1  # to be raised when decoding changes, so that older caches are left alone
+_REVISION = 2  # to be raised when decoding changes, so that older caches are left alone
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,24 @@ def read_square(path: Path, *, size: int, color: bool, crop: Crop) -> np.ndarray
         raise DataError(f"{path} {error}", expected="one whole picture", mend="give another file") from error
 
 
-def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> tuple[SignalSet, np.ndarray[Any, Any]]:
-    """All pictures that can be decoded, from the cache where these contents were decoded before.
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures that were decoded.
 
-    Returns:
-        The set, signals (n, 1 or 3, size, size) uint8 in the order of ``pictures``, and the index of each in
-        ``pictures``.
+    Attributes:
+        items: the set, signals (n, 1 or 3, size, size) uint8 in the order of ``pictures``.
+        kept: (n,) the index of each in ``pictures``.
+        groups: of all in ``pictures``, those that could not be decoded too; pictures of the same pixels are in one group
+            whatever their names, so that no copy crosses a split (a split that the authors state is left alone).
+    """
+
+    items: SignalSet
+    kept: np.ndarray[Any, Any]
+    groups: np.ndarray[Any, Any]
+
+
+def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> Decoded:
+    """All pictures that can be decoded, from the cache where these contents were decoded before.
 
     Raises:
         DataError: when more than 5 % are corrupt.
@@ -169,10 +181,13 @@ def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> tuple[S
     key = f"pictures-{hashlib.sha256(options.encode()).hexdigest()[:40]}"
     arrays = cached_arrays(key, lambda: _decode_all(pictures, size, color, crop))
     kept = np.asarray(arrays["kept"])
+    groups = np.asarray(pictures.groups)
+    if pictures.splits is None:
+        groups = groups[np.asarray(arrays["twins"])]
     items = SignalSet(
         signals=arrays["signals"],
         observed=arrays.get("observed"),
-        groups=np.asarray(pictures.groups)[kept],
+        groups=groups[kept],
         names=np.asarray(pictures.names)[kept],
         attributes=None if pictures.attributes is None else pictures.attributes[kept],
         attribute_names=pictures.attribute_names,
@@ -181,7 +196,7 @@ def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> tuple[S
         source=pictures.source,
         sha256=pictures.sha256,
     )
-    return items, kept
+    return Decoded(items, kept, groups)
 
 
 def _decode_all(pictures: Pictures, size: int, color: bool, crop: Crop) -> dict[str, np.ndarray[Any, Any]]:
@@ -189,6 +204,8 @@ def _decode_all(pictures: Pictures, size: int, color: bool, crop: Crop) -> dict[
     if pictures.load_observed is not None:
         loaders["observed"] = pictures.load_observed
     arrays = {name: np.zeros((count, 3 if color else 1, size, size), dtype=np.uint8) for name in loaders}
+
+    digests = [b""] * count
 
     def decode_one(index: int) -> str:
         try:
@@ -201,6 +218,7 @@ def _decode_all(pictures: Pictures, size: int, color: bool, crop: Crop) -> dict[
             return str(error)
         if max(shapes) > 1.02 * min(shapes):  # one of the pair was cropped: their pixels do not correspond
             return "the two pictures of the pair differ in proportions"
+        digests[index] = hashlib.blake2b(arrays["signals"][index].tobytes(), digest_size=16).digest()
         return ""
 
     with ThreadPoolExecutor(_workers()) as pool:
@@ -212,10 +230,17 @@ def _decode_all(pictures: Pictures, size: int, color: bool, crop: Crop) -> dict[
     skipped = [Skipped(pictures.names[i], reason) for i, reason in enumerate(reasons) if reason]
     check_corrupt(skipped, count, mend="remove or repair them, or give other pictures with --data")
     kept = np.flatnonzero([not reason for reason in reasons])
+    first: dict[bytes, int] = {}
+    twins = [first.setdefault(digest, i) if digest else i for i, digest in enumerate(digests)]
     if skipped:
         arrays = {name: array[kept] for name, array in arrays.items()}
     told = json.dumps([[item.name, item.reason] for item in skipped]).encode()
-    return {**arrays, "kept": kept, "skipped": np.frombuffer(told, dtype=np.uint8)}
+    return {
+        **arrays,
+        "kept": kept,
+        "twins": np.asarray(twins, dtype=np.int64),
+        "skipped": np.frombuffer(told, dtype=np.uint8),
+    }
 
 
 def _square(load: Loader, index: int, size: int, color: bool, crop: Crop) -> tuple[np.ndarray[Any, Any], float]:

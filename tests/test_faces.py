@@ -199,3 +199,19 @@ def test_real_pairs(test_data: Path) -> None:
     check_real(everything, 3)
     assert everything.observed is not None
     assert not np.array_equal(everything.observed, everything.signals)
+
+
+def test_copies_under_other_names_are_in_one_group(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (30, 20, 20, 3), dtype=np.uint8)
+    for i, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / f"{i:02}.png")
+        Image.fromarray(picture).save(tmp_path / f"copy-of-{i:02}.png")
+    domain = Faces(data=tmp_path, size=16)
+    splits: dict[str, set[bytes]] = {
+        split: {item.tobytes() for item in domain.dataset(split).signals}
+        for split in ("train", "val", "test")  # type: ignore[misc]
+    }
+    assert sum(len(domain.dataset(split)) for split in ("train", "val", "test")) == 60
+    assert not splits["train"] & splits["test"]
+    assert not splits["train"] & splits["val"]
+    assert not splits["val"] & splits["test"]

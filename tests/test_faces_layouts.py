@@ -28,12 +28,12 @@ def save(path: Path, seed: int = 0, columns: int = 12, rows: int = 10) -> Path:
 
 
 def celeba(root: Path, codes: list[int], ending: str = "txt") -> Path:
-    """CelebA's layout, with one frame for each code of the official split; the face is white on black."""
+    """CelebA's layout, with one frame for each code of the official split; the face is nearly white, on black."""
     frame = np.zeros((218, 178, 3), np.uint8)
-    frame[40:188, 15:163] = 255
     names = [f"{index + 1:06d}.jpg" for index in range(len(codes))]
     (root / "img_align_celeba").mkdir(parents=True)
-    for name in names:
+    for index, name in enumerate(names):
+        frame[40:188, 15:163] = 255 - index  # no two the same
         Image.fromarray(frame).save(root / "img_align_celeba" / name, quality=95)
     partition = [f"{name} {code}" for name, code in zip(names, codes, strict=True)]
     attributes = [f"{name} {1 if index % 2 else -1}  1" for index, name in enumerate(names)]
@@ -180,11 +180,11 @@ def test_pairs_of_different_proportions_are_corrupt(tmp_path: Path) -> None:
 
 
 def test_hdf5_of_jpeg_bytes(tmp_path: Path) -> None:
-    source = save(tmp_path / "a.jpg", columns=SIZE, rows=SIZE)
-    content = np.frombuffer(source.read_bytes(), np.uint8)
+    sources = [save(tmp_path / f"{index}.jpg", seed=index, columns=SIZE, rows=SIZE) for index in range(21)]
     with h5py.File(tmp_path / "faces.h5", "w") as file:
         jpeg = file.create_dataset("jpeg", (21,), dtype=h5py.vlen_dtype(np.uint8))
-        for index in range(21):
+        for index, source in enumerate(sources):
+            content = np.frombuffer(source.read_bytes(), np.uint8)
             jpeg[index] = content if index != 3 else content[:40]
         file["names"] = np.array([f"{index}.jpg" for index in range(21)], dtype="S10")
         file["groups"] = np.array([f"p{index // 3}" for index in range(21)], dtype="S10")
@@ -193,7 +193,7 @@ def test_hdf5_of_jpeg_bytes(tmp_path: Path) -> None:
     assert len(everything) == 20
     assert [item.name for item in everything.skipped] == ["3.jpg"]
     assert everything.groups[:4].tolist() == ["p0", "p0", "p0", "p1"]
-    with Image.open(source) as expected:
+    with Image.open(sources[6]) as expected:  # number 3 is not there
         np.testing.assert_array_equal(everything.signals[5].transpose(1, 2, 0), np.asarray(expected))
     assert_disjoint(domain)
 

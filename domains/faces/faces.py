@@ -108,9 +108,9 @@ class Faces(Domain):
         pictures = find_faces(self.data)
         automatic: Crop = "celeba" if pictures.aligned else "centre"
         crop: Crop = automatic if self.crop == "auto" else self.crop
-        items, kept = decode(pictures, size=self.size, color=self.color, crop=crop)
+        decoded = decode(pictures, size=self.size, color=self.color, crop=crop)
         # Groups are split before corrupt pictures fall out, so that repairing one moves no other.
         share = 0.15 if self.data is None else 0.1
         stated = pictures.splits
-        splits = assign_splits(pictures.groups, val=share, test=share) if stated is None else np.asarray(stated)
-        return items, splits[kept]
+        splits = assign_splits(decoded.groups, val=share, test=share) if stated is None else np.asarray(stated)
+        return decoded.items, splits[decoded.kept]

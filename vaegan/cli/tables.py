@@ -43,3 +43,7 @@ def show(metrics: dict[str, Any]) -> None:
         for method, by in methods.items():
             table.add_row(method, *(f"{by[column]['mean']:.3f}" if column in by else "" for column in columns))
         Console().print(table)
+    skipped = metrics.get("data", {}).get("skipped", [])
+    if skipped:
+        named = ", ".join(item["name"] for item in skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+        Console(stderr=True).print(f"[yellow]skipped {len(skipped)} corrupt sources:[/] {named}", highlight=False)
