@@ -159,7 +159,7 @@ def test_everything_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_too_few_faces_to_split(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
-    save(tmp_path / "b.png")
+    save(tmp_path / "b.png", seed=1)
     domain = Faces(tmp_path, size=SIZE)
     assert len(domain.everything()) == len(domain.dataset("train")) == 2
     with pytest.raises(DataError, match="no item is left for the split 'val' of 2 items in 2 groups"):

@@ -24,26 +24,30 @@ def without(groups: Groups, left_out: int | None) -> Tensor:
 
 
 class Moments:
-    """Sums and outer products of each group of a set about its mean, in double precision, taken once."""
+    """Sums and outer products of a set about its mean, in double precision; those of a group are taken again when asked for.
+
+    To keep the products of all groups would take ten times the memory of a covariance, and save one pass over the items.
+    """
 
     def __init__(self, x: Tensor, groups: Groups | None = None) -> None:
-        groups = groups or [torch.arange(len(x))]
-        self.centre, self.counts, d = mean_of(x), [len(group) for group in groups], x.shape[1]
-        self.sums, self.outers = self.centre.new_zeros(len(groups), d), self.centre.new_zeros(len(groups), d, d)
-        for group, total, outer in zip(groups, self.sums, self.outers, strict=True):
-            for rows in slices(len(group), tile_rows(d)):
-                block = x[group[rows]].double() - self.centre
-                total += block.sum(0)
-                outer.addmm_(block.T, block)
-        self.sum, self.outer = self.sums.sum(0), self.outers.sum(0)
+        self.x, self.groups, self.centre = x, groups or [torch.arange(len(x))], mean_of(x)
+        self.sum, self.outer = self.centre.new_zeros(x.shape[1]), self.centre.new_zeros(x.shape[1], x.shape[1])
+        for group in self.groups:
+            self._add(group, self.sum, self.outer, 1.0)
+
+    def _add(self, group: Tensor, total: Tensor, outer: Tensor, sign: float) -> None:
+        for rows in slices(len(group), tile_rows(self.x.shape[1])):
+            block = self.x[group[rows]].double() - self.centre
+            total.add_(block.sum(0), alpha=sign)
+            outer.addmm_(block.T, block, alpha=sign)
 
     def gaussian(self, left_out: int | None = None) -> tuple[Tensor, Tensor]:
         """Mean and unbiased covariance, of all items or without those of one group."""
-        n, total, outer = sum(self.counts), self.sum, self.outer
+        n, total, outer = len(self.x), self.sum.clone(), self.outer.clone()
         if left_out is not None:
-            n -= self.counts[left_out]
-            total, outer = total - self.sums[left_out], outer - self.outers[left_out]
-        return self.centre + total / n, (outer - torch.outer(total, total) / n) / (n - 1)
+            n -= len(self.groups[left_out])
+            self._add(self.groups[left_out], total, outer, -1.0)
+        return self.centre + total / n, outer.addr_(total, total, alpha=-1.0 / n).div_(n - 1)
 
 
 class Kernel:
