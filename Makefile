@@ -23,7 +23,7 @@ demo: $(VENV)/.stamp-run ## set up, then train, evaluate and report the recipe f
 
 test: lint ## set up with the dev extra, then ruff, mypy and pytest
 	@echo "==> pytest"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: $(VENV)/.stamp-dev ## ruff and mypy
 	@echo "==> ruff"

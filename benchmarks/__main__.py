@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, str] = {
     "step": "one training step of Larsen's VAE-GAN beside pythae's",
     "generation": "measures of generated items beside independent code, and what they cost",
     "restore": "a picture of 10,000 x 8,000 pixels restored: time and peak memory",
+    "vae_failure": "the humanface8000 study's VAE, and what makes it restore worse than its input",
 }
 
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     name, *rest = arguments
     try:
         if name not in BENCHMARKS:
-            raise UserError(f"unknown benchmark {name!r}", expected=f"one of {', '.join(BENCHMARKS)}")
+            raise UserError(f"unknown benchmark {name!r}", expected=f"one of {', '.join(sorted(BENCHMARKS))}")
         # Imported only now: the list is to appear at once.
         importlib.import_module(f"benchmarks.{name}").main(rest)
     except UserError as error:

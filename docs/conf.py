@@ -28,6 +28,7 @@ html_theme = "furo"
 html_title = f"vaegan {release}"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
+html_extra_path = ["examples"]
 html_css_files = ["pages.css"]
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]

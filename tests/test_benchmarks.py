@@ -53,7 +53,7 @@ def test_every_benchmark_can_be_imported(name) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["stpe"], "unknown benchmark 'stpe'; expected one of step"),
+        (["stpe"], "unknown benchmark 'stpe'; expected one of depth, eeg,"),
         (["step", "--rounds", "0"], "--rounds: '0' is not a whole number of at least 1"),
         (["step", "--batch", "1"], "at least 2"),
         (["step", "--batch", "x"], "'x' is not a whole number"),

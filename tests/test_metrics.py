@@ -78,6 +78,7 @@ def test_nan_and_wrong_shapes_are_named(metric: Metric) -> None:
     restored[1, 0, 2, 3] = np.nan
     with pytest.raises(DataError, match=r"1 of 3 restored signals hold NaN.*item 1"):
         metric.function(restored, truth, 255.0)
+    restored[1, 0, 2, 3] = np.inf
     with pytest.raises(DataError, match="true signals hold NaN"):
         metric.function(truth, restored, 255.0)
     with pytest.raises((DataError, TypeCheckError), match="restored"):  # whichever checks shapes first

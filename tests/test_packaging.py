@@ -28,6 +28,7 @@ ROOMS = [
     "run",
     "testing",
     "recipe",
+    "study",
     "extras",
     "evaluation",
     "inference",
@@ -247,7 +248,7 @@ def declared_entry_points() -> list[tuple[str, str, str]]:
 
 def test_entry_points_cover_domains_and_recipes() -> None:
     groups = {group for group, _, _ in declared_entry_points()}
-    assert groups == {"console_scripts", "vaegan.domains", "vaegan.recipes"}
+    assert groups == {"console_scripts", "vaegan.domains", "vaegan.recipes", "vaegan.studies"}
 
 
 @pytest.mark.parametrize(("group", "name", "value"), declared_entry_points(), ids=lambda text: text)

@@ -18,6 +18,12 @@ from vaegan.training.state import load_tensors
 
 NAMES = sorted(plugins.recipes())
 ROOT = Path(__file__).parents[1]
+GENERAL = ("median", "gaussian", "tv", "nlm", "wavelet")
+CLASSICAL = {
+    "faces": GENERAL,
+    "generic": GENERAL,
+}
+PICTURES = ("faces", "digits", "generic", "sonar")
 
 
 def test_every_recipe_is_found() -> None:
@@ -47,9 +53,11 @@ def test_a_recipe_runs_small_from_end_to_end(name, tmp_path, capsys) -> None:
     assert main(["run", name, "--smoke", "--out", str(out), "--device", "cpu", "--json"]) == 0
     metrics = json.loads(capsys.readouterr().out)
     recipe: Recipe = plugins.recipes()[name]
-    assert set(metrics["restoration"]) == set(recipe.evaluation.conditions)
-    for row in metrics["restoration"].values():
-        assert {"input", "model", "median", "gaussian", "tv", "nlm", "wavelet"} <= set(row)
+    assert set(metrics.get("restoration", {})) == set(recipe.evaluation.conditions)
+    assert ("model" in metrics.get("generation", {})) is (recipe.evaluation.samples > 0)
+    for row in metrics.get("restoration", {}).values():
+        # The input and the domain's classical methods stand beside the network everywhere.
+        assert {"input", "model", *CLASSICAL[name.split("/")[0]]} <= set(row)
         assert row["model"]["psnr"]["n"] == 2
         low, high = row["model"]["psnr"]["ci95"]
         assert low <= row["model"]["psnr"]["mean"] <= high
@@ -58,8 +66,11 @@ def test_a_recipe_runs_small_from_end_to_end(name, tmp_path, capsys) -> None:
         assert (out / part).is_file(), part
     assert list((out / "state").glob("stage-*/log/*")), "TensorBoard's files"
     run = vaegan.load(out)
-    assert run.sample(2).shape == (2, *recipe.domain.spec.shape)
-    _a_picture_comes_back(run, tmp_path)
+    assert run.model.generates or run.model.restores
+    if run.model.generates:
+        assert run.sample(2).shape == (2, *recipe.domain.spec.shape)
+    if run.model.restores and name.split("/")[0] in PICTURES:
+        _a_picture_comes_back(run, tmp_path)
 
 
 def _a_picture_comes_back(run, tmp_path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.reports import Page, entry
 from vaegan.evaluation.report.charts import Series, band, chart, curve
+from vaegan.evaluation.report.generation import generation_section
 from vaegan.evaluation.report.markup import definitions, duration, number
 from vaegan.evaluation.report.pictures import heat, image, layout_of
 
@@ -84,3 +85,10 @@ def test_a_picture_is_in_the_page_once_and_opens_without_a_script() -> None:
     assert drawn.count("data:image") == 1
     shapes = [np.zeros((4, width, 3)) for width in (4, 8, 20)]
     assert [layout_of(shape) for shape in shapes] == ["square", "wide", "strip"]
+
+
+def test_a_model_that_judges_itself_is_told_of() -> None:
+    numbers = {"model": {"kid[discriminator]": entry(0.1, 0.01)}}
+    assert "flatters" in Page(generation_section(numbers, None, ["model"])).text
+    others = {"model": {"kid[efficientnet-lite0]": entry(0.1, 0.01)}}
+    assert "flatters" not in Page(generation_section(others, None, ["model"])).text

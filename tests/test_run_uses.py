@@ -72,6 +72,7 @@ def test_its_numbers_have_all_parts(run: Path) -> None:
         "spearman",
         "coverage90_raw",
         "coverage90",
+        "coverage90_recalibrated",
         "ause",
     }
     assert [point["fidelity"] for point in metrics["tradeoff"]["points"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -167,3 +168,16 @@ def test_a_run_without_attributes_says_so(tmp_path: Path, capsys) -> None:
         capsys, "edit", tmp_path / "orl", picture(tmp_path / "a.png"), "--attribute", "x", "--out", tmp_path / "o"
     )
     assert "has no attribute vectors" in said
+
+
+def test_evaluate_writes_a_page_where_it_is_told_to(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "others").mkdir()
+    for number in range(5):
+        picture(tmp_path / "others" / f"{number}.png", level=40 * number)
+    kept = (run / "report.html").read_bytes()
+    words = ["evaluate", run, "--data", tmp_path / "others", "--n", "2", "--report", tmp_path / "page"]
+    assert main([str(word) for word in words]) == 0
+    metrics = json.loads((tmp_path / "page" / "metrics.json").read_text())
+    assert metrics["data"]["n_test"] == 5
+    assert "--report" in (tmp_path / "page" / "report.html").read_text()
+    assert (run / "report.html").read_bytes() == kept

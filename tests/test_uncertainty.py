@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.test_evaluator import Waves
 from vaegan.degradation import build
 from vaegan.errors import UserError
-from vaegan.evaluation.uncertainty import calibrate, evaluate_uncertainty
+from vaegan.evaluation.uncertainty import Validation, calibrate, evaluate_uncertainty
 from vaegan.models import Restored, RestoringConfig
 from vaegan.models.blend import Blend
 from vaegan.models.spread import SIGNS, Calibrated, Calibration
@@ -108,8 +108,14 @@ def test_spread_is_judged_by_the_error_it_predicts(knows: bool) -> None:
     domain, restorer = Waves(), Knowing(knows=knows)
     noise = build("noise sigma=0.1", domain.degradations())
     calibration = calibrate(restorer, domain, domain.dataset("val"), noise)
-    found = evaluate_uncertainty(restorer, calibration, domain, domain.dataset("test"), {"noise": noise}, n=9, seed=0)
+    validation = Validation(domain.dataset("val"), {"noise": noise})
+    test = domain.dataset("test")
+    found = evaluate_uncertainty(
+        restorer, calibration, domain, test, {"noise": noise}, n=9, seed=0, validation=validation
+    )
+    plain = evaluate_uncertainty(restorer, calibration, domain, test, {"noise": noise}, n=9, seed=0)
     numbers = found.numbers["noise"]
+    assert set(numbers) - set(plain.numbers["noise"]) == {"coverage90_recalibrated"}
     if knows:
         assert numbers["spearman_raw"]["mean"] > 0.99
         assert numbers["ause"]["mean"] < 0.05
@@ -117,6 +123,7 @@ def test_spread_is_judged_by_the_error_it_predicts(knows: bool) -> None:
         assert abs(numbers["spearman_raw"]["mean"]) < 0.3
         assert numbers["ause"]["mean"] > 0.2
         assert 0.8 < numbers["coverage90"]["mean"] < 0.97
+        assert 0.8 < numbers["coverage90_recalibrated"]["mean"] < 0.97
     shown = found.shown["noise"]
     assert shown.restored.shape == shown.spread.shape == (4, 2, 40)
     # Volts: the spread in physical units is that in model units times half of the range.

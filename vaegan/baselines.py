@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -63,6 +63,28 @@ class Baseline(ABC):
     def middle(self) -> float:
         """The strength to take where nothing is at hand to tune it."""
         return self.strengths[len(self.strengths) // 2]
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A baseline in closed form that is fitted once, on training items under the training's degradations.
+
+    What it learned travels with a run. Until it is fitted it stands in no table.
+    """
+
+    def fit(
+        self,
+        y: Float[np.ndarray, "n channels *space"],
+        mask: Bool[np.ndarray, "n 1 *space"] | None,
+        x: Float[np.ndarray, "n channels *space"],
+    ) -> Baseline:
+        """The baseline fitted to degraded items and their truths, in model units (NaN where the truth is unknown)."""
+
+    def state(self) -> Mapping[str, Array]:
+        """What it learned."""
+
+    def with_state(self, state: Mapping[str, Array]) -> Baseline:
+        """The baseline with what another of its kind learned."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +336,7 @@ def tune(baseline: Baseline, pairs: Sequence[Example]) -> float:
         pairs: (observed, mask, truth) of each item, in model units; where there are none, the middle strength
             is taken.
     """
-    if not pairs:
+    if not pairs or len(baseline.strengths) == 1:
         return baseline.middle
     scores = [
         float(np.mean([_psnr(baseline.restore(y, mask, strength), truth) for y, mask, truth in pairs]))
@@ -325,5 +347,5 @@ def tune(baseline: Baseline, pairs: Sequence[Example]) -> float:
 
 def _psnr(x: Array, truth: Array) -> float:
     """PSNR in dB in model units, clipped; at most 100 dB, so that one perfect item decides nothing."""
-    error = float(np.mean(np.square(np.clip(x, -1.0, 1.0) - truth, dtype=np.float64)))
+    error = float(np.nanmean(np.square(np.clip(x, -1.0, 1.0) - truth, dtype=np.float64)))
     return -10.0 * float(np.log10(max(error / 4.0, 1e-10)))

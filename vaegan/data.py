@@ -34,7 +34,7 @@ class SignalSet:
     """Signals of one domain, in physical units.
 
     Attributes:
-        signals: (n, channels, *space), uint8 or float; an array or a memory map.
+        signals: (n, channels, *space), uint8 or float, NaN where a sample is missing; an array or a memory map.
         groups: (n,) names of what must never be torn apart by a split (person, recording, sequence, mission).
         names: (n,) name of each item, for reports.
         observed: (n, channels, *space) damaged partners of ``signals``, where the data come in pairs.

@@ -18,6 +18,7 @@ from vaegan.data import SPLITS, SignalSet, Split
 from vaegan.degradation import GENERIC, Degradation
 from vaegan.drawing import draw_signals
 from vaegan.errors import DataError
+from vaegan.metrics.features import Extractor
 from vaegan.signal import SignalSpec
 
 
@@ -26,7 +27,7 @@ class Recording:
     """Signals read from one file, with what is needed to write the same kind of file back.
 
     Attributes:
-        signals: (n, channels, *any size) in physical units.
+        signals: (n, channels, *any size) in physical units; NaN where nothing was observed, if ``spec.gaps``.
         path: the file that was read.
         format: the domain's name for the file's format.
         metadata: whatever the domain needs to write the file back; nothing else reads it.
@@ -87,6 +88,22 @@ class Domain(ABC):
         low, high = self.spec.value_range
         return (x + 1.0) * ((high - low) / 2.0) + low
 
+    def on_split(self, split: Split) -> Domain:
+        """The domain as it is used for the items of a split; its ``degradations`` are asked for there.
+
+        A domain whose degradations are made of recordings, such as artifacts, returns one that uses those of the split
+        alone, so that nothing which was trained with is judged with.
+        """
+        return self
+
+    def assets(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Arrays that the domain needs beside its signals, such as recorded artifacts: they are kept with a run."""
+        return {}
+
+    def with_assets(self, assets: Mapping[str, np.ndarray[Any, Any]]) -> Domain:
+        """The same domain with the arrays that a run kept, whatever its data hold now."""
+        return self
+
     def degradations(self) -> Mapping[str, Callable[..., Degradation]]:
         """Degradations by name, each a callable whose arguments a condition such as ``noise sigma=50/255`` gives."""
         return {name: make for name, make in GENERIC.items() if self.spec.dims in make.dims}
@@ -99,9 +116,34 @@ class Domain(ABC):
         """Restoration metrics that this domain adds to the general ones (see :mod:`vaegan.metrics.restoration`)."""
         return {}
 
-    def features(self) -> Callable[[Tensor], Tensor] | None:
-        """A feature extractor for judging generated signals, (batch, channels, *space) in model units to (batch, d)."""
+    def features(self) -> Callable[[Tensor], Tensor] | Extractor | None:
+        """A feature extractor for judging generated signals, (batch, channels, *space) in model units to (batch, d).
+
+        An :class:`~vaegan.metrics.features.Extractor` has a name of its own; a function is called ``domain``.
+        """
         return None
+
+    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+        """Further sections of a run's report, title to HTML (the page takes nothing from outside, so pictures are embedded).
+
+        They are asked for once, when the report is written.
+
+        Args:
+            restore: what the run makes of a recording of any size, whose signals are in physical units.
+            n: test items that the recipe judges each condition on: more need not be looked at.
+        """
+        return {}
+
+    def judge_generated(
+        self, drawn: np.ndarray[Any, Any], real: np.ndarray[Any, Any]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Measures of generated signals that need no features, by name, each as it stands in ``metrics.json``.
+
+        Args:
+            drawn: (n, channels, *space) generated signals in physical units.
+            real: (m, channels, *space) real ones.
+        """
+        return {}
 
     def read(self, path: Path) -> Recording:
         """Reads one file whole, at its own size.
@@ -130,6 +172,18 @@ class Domain(ABC):
             DataError: when the domain writes no files.
         """
         raise DataError(f"{path}: the domain {type(self).__name__} writes no files", mend="implement Domain.write")
+
+    def write_marked(self, recording: Recording, path: Path) -> Path:
+        """Writes beside ``path`` a file that marks which samples a restoration filled or changed; returns where.
+
+        Raises:
+            DataError: when the domain has no such form.
+        """
+        raise DataError(
+            f"{path}: the domain {type(self).__name__} has no form that marks what was filled",
+            expected="a domain that has, such as lidar-turn",
+            mend="leave --mark out",
+        )
 
     def draw(self, signals: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Pictures of signals for a report: (n, channels, *space) in physical units to (n, rows, columns, 3) uint8."""

@@ -12,14 +12,16 @@ from torch import Tensor
 
 from vaegan.models import Model
 from vaegan.models.directions import Directions
+from vaegan.models.latent import LatentModel
 from vaegan.models.prior import MixturePrior
 from vaegan.models.spread import Calibration
-from vaegan.models.vaegan import VAEGAN
 from vaegan.training.state import load_tensors, load_weights, save_tensors
 
-PRIOR, DIRECTIONS, CALIBRATION, FAITHFUL = (
-    f"{name}.safetensors" for name in ("prior", "attributes", "calibration", "faithful")
+PRIOR, DIRECTIONS, CALIBRATION, FAITHFUL, BASELINES = (
+    f"{name}.safetensors" for name in ("prior", "attributes", "calibration", "faithful", "baselines")
 )
+APART = "\N{UNIT SEPARATOR}"
+"""Between a method's name and that of what it learned."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,19 @@ class Extras:
         directions: attribute vectors.
         calibration: of the spread of posterior samples.
         faithful: the model as it was before the first adversarial stage.
+        baselines: what fitted classical methods learned, by their names.
     """
 
     prior: MixturePrior | None = None
     directions: Directions | None = None
     calibration: Calibration | None = None
     faithful: Model | None = None
+    baselines: Mapping[str, Mapping[str, Tensor]] | None = None
 
     def save(self, folder: Path) -> None:
         """Writes each part that there is as a file of its own; removes the others."""
         parts: dict[str, tuple[Mapping[str, Tensor], dict[str, Any]] | None] = dict.fromkeys(
-            (PRIOR, DIRECTIONS, CALIBRATION, FAITHFUL)
+            (PRIOR, DIRECTIONS, CALIBRATION, FAITHFUL, BASELINES)
         )
         if self.prior is not None:
             parts[PRIOR] = self.prior.tensors(), {}
@@ -52,6 +56,9 @@ class Extras:
             parts[CALIBRATION] = {"weights": torch.tensor(known.weights, dtype=torch.float64)}, {"n": known.n}
         if self.faithful is not None:
             parts[FAITHFUL] = self.faithful.state_dict(), {}
+        if self.baselines:
+            learned = {f"{name}{APART}{key}": value for name, of in self.baselines.items() for key, value in of.items()}
+            parts[BASELINES] = learned, {}
         for name, part in parts.items():
             if part is None:
                 (folder / name).unlink(missing_ok=True)
@@ -68,7 +75,7 @@ class Extras:
             twin: another one of the same networks, which becomes ``faithful`` where its weights are there.
         """
         prior = directions = calibration = None
-        if isinstance(model, VAEGAN) and (folder / PRIOR).is_file():
+        if isinstance(model, LatentModel) and (folder / PRIOR).is_file():
             prior = MixturePrior.from_tensors(load_tensors(folder / PRIOR)[0], model.latent_shape, folder / PRIOR)
         if (folder / DIRECTIONS).is_file():
             tensors, info = load_tensors(folder / DIRECTIONS)
@@ -80,4 +87,9 @@ class Extras:
         if (folder / FAITHFUL).is_file():
             load_weights(twin, load_tensors(folder / FAITHFUL)[0], "", folder / FAITHFUL)
             faithful = twin
-        return Extras(prior, directions, calibration, faithful)
+        baselines: dict[str, dict[str, Tensor]] = {}
+        if (folder / BASELINES).is_file():
+            for label, value in load_tensors(folder / BASELINES)[0].items():
+                name, key = label.split(APART)
+                baselines.setdefault(name, {})[key] = value
+        return Extras(prior, directions, calibration, faithful, baselines or None)

@@ -11,7 +11,7 @@ from typing import Any
 from vaegan.domain import Domain
 from vaegan.errors import UserError
 
-DOMAINS, RECIPES = "vaegan.domains", "vaegan.recipes"
+DOMAINS, RECIPES, STUDIES = "vaegan.domains", "vaegan.recipes", "vaegan.studies"
 
 
 def found(group: str) -> dict[str, EntryPoint]:
@@ -71,6 +71,11 @@ def domain_name(domain: Domain) -> str:
         ):
             return name
     return cls.__name__
+
+
+def studies() -> dict[str, Any]:
+    """Every :class:`vaegan.study.Study` by its name: an entry point holds one of its own name."""
+    return load_all(STUDIES)
 
 
 def recipes() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vaegan import plugins, serial
-from vaegan.data import SPLITS, SignalSet
+from vaegan.data import SPLITS, SignalSet, Split
 from vaegan.degradation import Degradation, OneOf, build
 from vaegan.domain import Domain
 from vaegan.errors import UserError
@@ -133,9 +133,9 @@ class Recipe:
         """The same recipe on other data of the same kind."""
         return self if data is None else replace(self, domain=domain_on(self.domain, data.expanduser().resolve()))
 
-    def degradation(self) -> Degradation | None:
-        """What a training sample suffers."""
-        makers = self.domain.degradations()
+    def degradation(self, split: Split = "train") -> Degradation | None:
+        """What a training sample suffers, or an item of another split under the same mixture."""
+        makers = self.domain.on_split(split).degradations()
         built = [build(condition, makers) for condition in self.degradations]
         return None if not built else built[0] if len(built) == 1 else OneOf(*built)
 
@@ -155,7 +155,9 @@ def to_json(name: str, recipe: Recipe) -> dict[str, Any]:
     domain = recipe.domain
     options: dict[str, Any] = {}
     if is_dataclass(domain):
-        options = {f.name: serial.encode(getattr(domain, f.name)) for f in fields(domain)}
+        options = {
+            f.name: serial.encode(getattr(domain, f.name)) for f in fields(domain) if not f.metadata.get("asset")
+        }
     content = {f.name: serial.encode(getattr(recipe, f.name)) for f in fields(recipe) if f.name != "domain"}
     data = None if domain.data is None else str(domain.data)
     return {

@@ -15,19 +15,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaegan import serial
+from vaegan.baselines import Baseline, Fitted
+from vaegan.degradation import filled
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.extras import Extras
 from vaegan.inference import Progress, check_signals, restore_in_parts
 from vaegan.models import Model, ModelConfig, Restored
 from vaegan.models.blend import Blend
+from vaegan.models.latent import LatentModel
 from vaegan.models.spread import Calibrated
-from vaegan.models.vaegan import VAEGAN
 from vaegan.recipe import Recipe, domain_on, from_json, to_json
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training.state import load_tensors, load_weights, save_tensors
 
 RUNS = Path("runs")
+ASSETS = "assets.safetensors"
 SAMPLES_AT_ONCE = 64
 BLOCK = 2**20
 
@@ -85,8 +88,20 @@ class Run:
         return self.recipe.domain
 
     def on(self, data: str | Path) -> Run:
-        """The same model before other data of its domain."""
-        return replace(self, recipe=replace(self.recipe, domain=domain_on(self.domain, Path(data))))
+        """The same model before other data of its domain; the domain's assets stay those of the run."""
+        domain = domain_on(self.domain, Path(data)).with_assets(self.domain.assets())
+        return replace(self, recipe=replace(self.recipe, domain=domain))
+
+    def baselines(self) -> dict[str, Baseline]:
+        """The domain's classical methods; those that learn as they were fitted for this run, or left out."""
+        learned = self.extras.baselines or {}
+        methods: dict[str, Baseline] = {}
+        for name, method in self.domain.baselines().items():
+            if not isinstance(method, Fitted):
+                methods[name] = method
+            elif name in learned:
+                methods[name] = method.with_state({key: value.numpy() for key, value in learned[name].items()})
+        return methods
 
     def restore(
         self,
@@ -95,6 +110,7 @@ class Run:
         samples: int = 0,
         fidelity: float = 0.0,
         overlap: float = 0.5,
+        keep_spread: bool = True,
         progress: Progress | None = None,
     ) -> Clean:
         """Restores a file, or a recording that was read, at its own size, in windows where that is large.
@@ -107,6 +123,7 @@ class Run:
                 :class:`vaegan.models.blend.Blend`.
             overlap: share of a window that its neighbour covers again; see
                 :func:`vaegan.inference.restore_any_size`.
+            keep_spread: whether the spread is kept where any draws are made; without it their mean takes less memory.
             progress: called with the windows done and in all.
 
         Returns:
@@ -122,8 +139,8 @@ class Run:
             model = Calibrated(model, self.extras.calibration).eval()
         recording = source if isinstance(source, Recording) else self.domain.read(Path(source))
         check_signals(model, recording.signals.shape)
-        _check_finite(recording)
-        passage = _Passage(recording.signals, self.domain, with_spread=samples > 0)
+        _check_finite(recording, gaps=self.model.spec.gaps)
+        passage = _Passage(recording.signals, self.domain, with_spread=samples > 0 and keep_spread)
         restore_in_parts(
             model,
             recording.signals.shape,
@@ -174,7 +191,7 @@ class Run:
             for first in range(0, n, SAMPLES_AT_ONCE):
                 some = min(SAMPLES_AT_ONCE, n - first)
                 condition = None if classes is None else classes[first : first + some].to(device)
-                if prior is not None and isinstance(self.model, VAEGAN):
+                if prior is not None and isinstance(self.model, LatentModel):
                     z = prior.sample(some, next(self.model.parameters()), generator)
                     parts.append(self.model.decode(z, None, condition).float().cpu())
                 else:
@@ -196,7 +213,7 @@ class Run:
             UserError: for a run without attribute vectors, or an unknown attribute.
             DataError: for a file that cannot be read, or has another size.
         """
-        if self.extras.directions is None or not isinstance(self.model, VAEGAN):
+        if self.extras.directions is None or not isinstance(self.model, LatentModel):
             raise UserError(
                 f"{self.folder} has no attribute vectors",
                 expected="a run that was trained on data with attributes",
@@ -230,13 +247,15 @@ class _Passage:
     def __init__(self, signals: np.ndarray[Any, Any], domain: Domain, *, with_spread: bool) -> None:
         self.signals, self.domain = signals, domain
         self.levels = signals.dtype == np.uint8
+        self.gaps = domain.spec.gaps
         self.mean = np.empty(signals.shape, np.uint8 if self.levels else np.float32)
         self.spread = np.zeros(signals.shape, np.float16 if self.levels else np.float32) if with_spread else None
 
-    def read(self, item: int, index: tuple[np.ndarray[Any, Any], ...]) -> tuple[Tensor, None]:
-        """A window of a signal; nothing is known of what was not observed."""
+    def read(self, item: int, index: tuple[np.ndarray[Any, Any], ...]) -> tuple[Tensor, Tensor | None]:
+        """A window of a signal, and what of it was observed where gaps are marked."""
         window = np.array(self.signals[item][np.ix_(np.arange(self.signals.shape[1]), *index)])
-        return self.domain.to_model(torch.from_numpy(window[None])).float(), None
+        y = self.domain.to_model(torch.from_numpy(window[None])).float()
+        return filled(y) if self.gaps else (y, None)
 
     def write(self, item: int, where: tuple[slice, ...], part: Restored) -> None:
         """A finished part of a signal."""
@@ -244,11 +263,11 @@ class _Passage:
         mean = self.domain.to_physical(part.mean).numpy()[0]
         self.mean[here] = np.rint(mean).clip(0, 255) if self.levels else mean
         if self.spread is not None and part.spread is not None:
-            zero = self.domain.to_physical(torch.zeros_like(part.spread))
-            self.spread[here] = (self.domain.to_physical(part.spread) - zero).abs().numpy()[0]
+            low, high = (self.domain.to_physical(part.mean + sign * part.spread) for sign in (-1, 1))
+            self.spread[here] = (high - low).abs().numpy()[0] / 2
 
 
-def _check_finite(recording: Recording) -> None:
+def _check_finite(recording: Recording, *, gaps: bool = False) -> None:
     """Looks at every value, a block at a time.
 
     Raises:
@@ -257,7 +276,7 @@ def _check_finite(recording: Recording) -> None:
     if not np.issubdtype(recording.signals.dtype, np.floating):
         return
     blocks = np.nditer(recording.signals, ["external_loop", "buffered", "zerosize_ok"], buffersize=BLOCK)
-    broken = sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks)
+    broken = sum(int(np.count_nonzero(np.isinf(block) if gaps else ~np.isfinite(block))) for block in blocks)
     if broken:
         raise DataError(
             f"{recording.path} holds {broken} values that are not finite",
@@ -267,13 +286,16 @@ def _check_finite(recording: Recording) -> None:
 
 
 def save(folder: Path, name: str, recipe: Recipe, model: Model) -> None:
-    """Writes ``model/config.json`` and ``model/model.safetensors``."""
+    """Writes ``model/config.json``, the domain's assets, and ``model/model.safetensors``."""
     config = {
         "model": serial.encode(recipe.model),
         "spec": serial.encode(model.spec),
         "classes": model.classes,
     }
     write_json(folder / "model" / "config.json", config)
+    assets = {key: torch.from_numpy(np.array(value)) for key, value in recipe.domain.assets().items()}
+    if assets:
+        save_tensors(folder / "model" / ASSETS, assets, {})
     save_tensors(folder / "model" / "model.safetensors", model.state_dict(), {"recipe": name})
 
 
@@ -289,6 +311,9 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
     """
     folder = find(Path(path))
     name, recipe = from_json(read_json(folder / "recipe.json"))
+    if (folder / "model" / ASSETS).is_file():
+        assets = {key: value.numpy() for key, value in load_tensors(folder / "model" / ASSETS)[0].items()}
+        recipe = replace(recipe, domain=recipe.domain.with_assets(assets))
     config = read_json(folder / "model" / "config.json")
     known = {cls.__name__: cls for cls in serial.subclasses(ModelConfig)} | {
         "SignalSpec": SignalSpec,

@@ -43,12 +43,14 @@ class SignalSpec:
         axes: one axis for a 1D signal, two (rows, columns) for a 2D one.
         unit: physical unit of the values, for example ``"V"``, ``"m"``, ``"8-bit level"``.
         value_range: the physical values that become -1 and 1 in model units.
+        gaps: whether samples may be missing. They are NaN, in every channel; losses and measures leave them out.
     """
 
     channels: int
     axes: tuple[Axis, ...]
     unit: str
     value_range: tuple[float, float]
+    gaps: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))

@@ -84,6 +84,7 @@ def _parser() -> _Parser:
         metavar="FILE.json",
         help="where the numbers go (default: RUN/metrics.json; with --data or --n printed only)",
     )
+    judged.add_argument("--report", type=Path, metavar="DIR", help="write metrics.json and report.html there")
     judged.add_argument("--n", type=int, help="test items for each condition")
     judged.add_argument("--inception", type=Path, metavar="FILE", help=INCEPTION)
     judged.add_argument("--device", choices=DEVICES, default="auto")
@@ -102,6 +103,11 @@ def _parser() -> _Parser:
     )
     restored.add_argument(
         "--spread", action="store_true", help="write the spread beside each file, as NAME.spread.npy; with --samples"
+    )
+    restored.add_argument(
+        "--mark",
+        action="store_true",
+        help="write beside each file one that marks what was filled, where the domain can",
     )
     restored.add_argument(
         "--fidelity",
@@ -130,7 +136,10 @@ def _parser() -> _Parser:
     compared = command(
         "compare", commands.compare_command, "judge several runs on the same test items; a recipe is trained first"
     )
-    compared.add_argument("runs", nargs="+", metavar="RUN_OR_RECIPE")
+    compared.add_argument("runs", nargs="*", metavar="RUN_OR_RECIPE")
+    compared.add_argument(
+        "--study", metavar="NAME", help="a comparative study: its recipes (where none are given) and its measures"
+    )
     compared.add_argument("--data", type=Path, help="what recipes are trained on")
     compared.add_argument("--out", type=Path, metavar="DIR", help="where the page goes (default runs/compare/NAMES)")
     compared.add_argument("--n", type=int, help="test items for each condition")
@@ -139,6 +148,28 @@ def _parser() -> _Parser:
     compared.add_argument("--inception", type=Path, metavar="FILE", help=INCEPTION)
     compared.add_argument("--device", choices=DEVICES, default="auto")
     compared.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    swept = command(
+        "sweep",
+        commands.sweep_command,
+        "train and judge a recipe with its sizes varied; the same command again goes on",
+    )
+    swept.add_argument("recipe", metavar="RECIPE")
+    swept.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="FIELD=a,b,c",
+        help="a field, such as model.width; repeat for more",
+    )
+    swept.add_argument("--data", type=Path, help="what the recipe is trained on")
+    swept.add_argument("--out", type=Path, metavar="DIR", help="the sweep's folder (default runs/sweep/RECIPE)")
+    swept.add_argument("--storage", metavar="URL", help="an RDB that several machines share (default SQLite in --out)")
+    swept.add_argument("--trials", type=int, help="at most so many combinations, in random order")
+    swept.add_argument("--minutes", type=float, help="minutes of each training")
+    swept.add_argument("--samples", type=int, help="training samples of each training")
+    swept.add_argument("--smoke", action="store_true", help="recipes made tiny")
+    swept.add_argument("--device", choices=DEVICES, default="auto")
+    swept.add_argument("--json", action="store_true", help="print the numbers as JSON")
     checked = command("check-domain", commands.check_domain_command, "hold a domain against its contract")
     checked.add_argument("name", metavar="NAME")
     checked.add_argument("--data", type=Path, help="data of the domain; by default its embedded ones")

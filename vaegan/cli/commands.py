@@ -102,8 +102,12 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     )
     if options.out is not None:
         write_json(options.out, findings.metrics)
-    elif options.data is None and options.n is None:
-        workflow.report(run, findings, "vaegan " + shlex.join(options.words))
+    words = "vaegan " + shlex.join(options.words)
+    if options.report is not None:
+        judged = run if options.data is None else run.on(options.data)
+        print(f"report: {workflow.report(judged, findings, words, options.report)}", file=sys.stderr)
+    elif options.out is None and options.data is None and options.n is None:
+        workflow.report(run, findings, words)
     if options.json:
         print(json.dumps(findings.metrics, indent=2, ensure_ascii=False))
         return
@@ -141,12 +145,19 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
 
             try:
                 clean = run.restore(
-                    path, samples=options.samples, fidelity=options.fidelity, overlap=options.overlap, progress=tell
+                    path,
+                    samples=options.samples,
+                    fidelity=options.fidelity,
+                    overlap=options.overlap,
+                    keep_spread=options.spread,
+                    progress=tell,
                 )
                 written = clean.write(target)
                 print(written)
                 if options.spread:
                     print(clean.write_spread(written.with_name(f"{written.name}.spread.npy")))
+                if options.mark:
+                    print(clean.domain.write_marked(clean.recording, written))
             except (UserError, OSError) as error:
                 if len(targets) == 1:
                     raise
@@ -207,6 +218,7 @@ def compare_command(options: argparse.Namespace, _: list[str]) -> None:
     metrics, page = workflow.compare(
         options.runs,
         options.data,
+        study=options.study,
         out=options.out,
         n=options.n,
         minutes=options.minutes,
@@ -221,6 +233,36 @@ def compare_command(options: argparse.Namespace, _: list[str]) -> None:
         return
     show(metrics)
     print(f"report: {page}")
+
+
+def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
+    """``vaegan sweep``."""
+    from rich.console import Console
+
+    from vaegan import workflow
+
+    metrics, page = workflow.sweep(
+        options.recipe,
+        options.vary,
+        options.data,
+        out=options.out,
+        storage=options.storage,
+        trials=options.trials,
+        minutes=options.minutes,
+        samples=options.samples,
+        smoke=options.smoke,
+        device=options.device,
+        command="vaegan " + shlex.join(options.words),
+        console=Console(stderr=True),
+    )
+    if options.json:
+        print(json.dumps(metrics, indent=2, ensure_ascii=False))
+        return
+    for trial in sorted(metrics["trials"], key=lambda trial: -trial["psnr"]):
+        sizes = ", ".join(f"{field}={value}" for field, value in trial["values"].items())
+        cost = f"{trial['ms_per_item']:.1f} ms, {trial['peak_memory_mib']:.0f} MiB"
+        print(f"{sizes}: {trial['psnr']:.2f} dB, {cost}{'  *' if trial['pareto'] else ''}")
+    print(f"report: {page}  (* on the Pareto front)")
 
 
 def check_domain_command(options: argparse.Namespace, _: list[str]) -> None:

@@ -8,6 +8,7 @@ from vaegan.degradation.codec import JPEG, Grey
 from vaegan.degradation.compose import Compose, OneOf
 from vaegan.degradation.condition import Step, build, parse_condition
 from vaegan.degradation.noise import GaussianNoise, SaltAndPepper, Speckle
+from vaegan.degradation.observe import Observation, filled, observe
 from vaegan.degradation.occlusion import NoiseRectangles, Strokes
 
 GENERIC: dict[str, type[Degradation]] = {
@@ -37,11 +38,14 @@ __all__ = [
     "Measurement",
     "MotionBlur",
     "NoiseRectangles",
+    "Observation",
     "OneOf",
     "SaltAndPepper",
     "Speckle",
     "Step",
     "Strokes",
     "build",
+    "filled",
+    "observe",
     "parse_condition",
 ]

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaegan.baselines import Baseline, tune
+from vaegan.baselines import Baseline, Fitted, tune
 from vaegan.baselines import Example as Pair
 from vaegan.data import SignalSet
-from vaegan.degradation import Degradation, build
+from vaegan.degradation import Degradation, build, observe
 from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
 from vaegan.evaluation.result import INPUT, MODEL, PAIRED, Examples, Restoration
@@ -43,6 +43,8 @@ def evaluate_restoration(
     n: int,
     seed: int,
     with_baselines: bool = True,
+    baselines: Mapping[str, Baseline] | None = None,
+    measures: Mapping[str, Metric] | None = None,
     batch: int = 16,
     progress: Progress | None = None,
 ) -> Restoration:
@@ -61,6 +63,8 @@ def evaluate_restoration(
         n: items to judge, drawn without replacement; all where there are fewer.
         seed: of the choice of items and of every degradation.
         with_baselines: whether the domain's classical methods are judged too.
+        baselines: these instead of those that the domain has and that need not be fitted.
+        measures: beside the general ones and the domain's own, by name.
         batch: items given to a restorer at once.
         progress: called after every batch.
 
@@ -68,16 +72,19 @@ def evaluate_restoration(
         UserError: for no test item, no restorer, names used twice, or a condition that cannot be built.
         DataError: when a restorer returns another shape, NaN or infinity.
     """
-    baselines = dict(domain.baselines()) if with_baselines else {}
+    if baselines is None:
+        baselines = {name: method for name, method in domain.baselines().items() if not isinstance(method, Fitted)}
+    baselines = dict(baselines) if with_baselines else {}
     _check_names(restorers, baselines, len(test))
-    built: dict[str, Degradation | None] = {c: build(c, domain.degradations()) for c in conditions}
+    makers = domain.on_split("test").degradations()
+    built: dict[str, Degradation | None] = {c: build(c, makers) for c in conditions}
     if test.observed is not None:
         built[PAIRED] = None
     chosen = np.random.default_rng(seed).permutation(len(test))[: max(n, 1)]
     rows = np.sort(chosen)  # a memory map is read in one direction
     # Neighbours in a set are often of one person or one recording: a random choice shows more of it.
     shown = np.sort(np.random.default_rng((seed, 1)).permutation(len(rows))[:EXAMPLES])
-    judge = _Judge(domain, restorers, baselines, {**RESTORATION, **domain.metrics()}, batch)
+    judge = _Judge(domain, restorers, baselines, {**RESTORATION, **domain.metrics(), **(measures or {})}, batch)
     main = MODEL if MODEL in restorers else next(iter(restorers))
     result = Restoration({}, {}, rows, {}, {}, {}, {}, {}, domain.draw, main)
     for number, (condition, degradation) in enumerate(built.items()):
@@ -128,16 +135,17 @@ class _Source:
     seed: int
 
     def item(self, row: int) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Signal observed, mask and truth of a row in model units, each with a batch axis of 1."""
+        """Signal observed, mask and truth of a row in model units, each with a batch axis of 1; NaN is unknown truth."""
         x = self._model(self.signals.signals[row : row + 1])
+        partner = None
         if self.degradation is None:
             assert self.signals.observed is not None
-            return self._model(self.signals.observed[row : row + 1]), None, x
+            partner = self._model(self.signals.observed[row : row + 1])
         digest = hashlib.sha256(f"{self.seed}/{row}/{self.condition}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         with torch.no_grad():
-            measured = self.degradation(x, generator=generator)
-        return measured.y.float(), measured.mask, x
+            seen = observe(x, self.degradation, gaps=self.domain.spec.gaps, observed=partner, generator=generator)
+        return seen.y.float(), seen.mask, x
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor | None]:
         """Signals observed and masks of some rows, each degraded on its own."""
@@ -250,7 +258,7 @@ class _Judge:
         """Restores some items again (they were not kept, so that any number of items fits in memory)."""
         some = [int(row) for row in rows[at]]
         y, mask = source.batch(some)
-        best = max(self.baselines, key=lambda name: float(values[name]["psnr"].mean()), default="")
+        best = max(self.baselines, key=lambda name: float(np.nanmean(values[name]["psnr"])), default="")
         names = source.signals.names
         return Examples(
             names=tuple(str(row) if names is None else str(names[row]) for row in some),

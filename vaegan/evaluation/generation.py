@@ -17,6 +17,7 @@ from vaegan.errors import DataError, UserError
 from vaegan.evaluation.result import REAL, Generation, Nearest
 from vaegan.metrics.features import Extracted, Extractor
 from vaegan.metrics.generation import judge_features
+from vaegan.metrics.modes import judge_modes
 from vaegan.metrics.neighbours import nearest
 from vaegan.metrics.restoration import summarise
 
@@ -93,6 +94,10 @@ def evaluate_generation(
         for note in said:
             notes.setdefault(note, []).append(method)
         samples[method] = _physical(domain, torch.cat(kept)[:SHOWN])
+        if type(domain).judge_generated is not Domain.judge_generated:
+            everything = _physical(domain, torch.cat(list(_drawn(draw, n, seed, []))))
+            judged = domain.judge_generated(everything, np.stack([np.asarray(test.signals[row]) for row in chosen]))
+            numbers[method] |= {key: dict(entry) for key, entry in judged.items()}
         if known is not None and train is not None:
             name = extractors[0].name
             numbers[method] |= _memorisation(name, found[0], known[0], real[0], seed)
@@ -168,6 +173,8 @@ def _judge(
             continue
         numbers |= judged.numbers
         notes += judged.notes
+        if getattr(extractor, "counts_modes", False) and a.probabilities is not None and b.probabilities is not None:
+            numbers |= judge_modes(a.probabilities, b.probabilities, extractor=extractor.name)
     return numbers, notes
 
 

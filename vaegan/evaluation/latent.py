@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaegan.data import SignalSet
-from vaegan.degradation import Degradation
+from vaegan.degradation import Degradation, observe
 from vaegan.domain import Domain
 from vaegan.models.directions import FEWEST
-from vaegan.models.vaegan import VAEGAN
+from vaegan.models.latent import LatentModel
 from vaegan.nn import DiagonalGaussian, active_units
 
 BLOCK = 64
@@ -23,7 +23,7 @@ BLOCK = 64
 
 @torch.no_grad()
 def latent_report(
-    model: VAEGAN,
+    model: LatentModel,
     domain: Domain,
     items: SignalSet,
     degradation: Degradation | None,
@@ -88,6 +88,8 @@ def observed(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Some items as they are and as they are observed, in model units, with the mask of what was observed.
 
+    The truth is NaN where it is unknown.
+
     Args:
         domain: of the signals.
         items: where the rows are taken from; observed partners come before ``degradation``.
@@ -96,20 +98,18 @@ def observed(
         key: what the degradation's random numbers are seeded by.
     """
     x = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.signals[row]) for row in rows]))).float()
+    partner: Tensor | None = None
     if items.observed is not None:
-        y = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.observed[row]) for row in rows]))).float()
-        return x, y, None
-    if degradation is None:
-        return x, x, None
-    digest = hashlib.sha256(key.encode()).digest()
+        partner = domain.to_model(torch.from_numpy(np.stack([np.asarray(items.observed[row]) for row in rows]))).float()
+    generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big"))
     with torch.no_grad():
-        measured = degradation(x, generator=torch.Generator().manual_seed(int.from_bytes(digest[:6], "big")))
-    return x, measured.y.float(), measured.mask
+        seen = observe(x, degradation, gaps=domain.spec.gaps, observed=partner, generator=generator)
+    return x, seen.y.float(), seen.mask
 
 
 @torch.no_grad()
 def posteriors(
-    model: VAEGAN,
+    model: LatentModel,
     domain: Domain,
     items: SignalSet,
     rows: np.ndarray[Any, Any],
@@ -139,7 +139,7 @@ def posteriors(
 
 @torch.no_grad()
 def interpolate(
-    model: VAEGAN, domain: Domain, items: SignalSet, *, pairs: int = 4, steps: int = 8, seed: int = 0
+    model: LatentModel, domain: Domain, items: SignalSet, *, pairs: int = 4, steps: int = 8, seed: int = 0
 ) -> np.ndarray[Any, Any]:
     """Decoded points on straight lines between the latents of two items each.
 
@@ -211,5 +211,5 @@ def _partners(groups: list[str]) -> Tensor | None:
 
 def _psnr(estimate: Tensor, truth: Tensor) -> Float[Tensor, " batch"]:
     """PSNR in dB of signals in model units, whose range is 2."""
-    error = (estimate.clamp(-1, 1) - truth).square().flatten(1).mean(1).clamp(min=1e-12)
+    error = (estimate.clamp(-1, 1) - truth).square().flatten(1).nanmean(1).clamp(min=1e-12)
     return (10 * torch.log10(4.0 / error)).cpu()

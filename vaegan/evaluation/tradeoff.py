@@ -60,7 +60,8 @@ def evaluate_tradeoff(
     rows = np.sort(np.random.default_rng(seed).permutation(len(test))[: max(n, 1)])
     device = next(sharp.parameters()).device
     x, y, mask = observed(domain, test, rows, degradation, f"tradeoff/{seed}/{condition}")
-    real = _features(extractor, x, device)
+    known = ~x.isnan()
+    real = _features(extractor, torch.where(known, x, 0.0), device)
     points, pictures, name = [], {}, ""
     for done, setting in enumerate(SETTINGS):
         blend = Blend(sharp, faithful, setting)
@@ -73,12 +74,13 @@ def evaluate_tradeoff(
                 for part in torch.arange(len(rows)).split(BLOCK)
             ]
         ).clamp(-1, 1)  # fmt: skip
+        restored = torch.where(known, restored, 0.0)
         try:
             found = judge_features(real, _features(extractor, restored, device), extractor=extractor.name, seed=seed)
         except DataError:
             return None
         name = next(key for key in (f"fid[{extractor.name}]", f"kid[{extractor.name}]") if key in found.numbers)
-        error = (restored - x).square().flatten(1).mean(1).clamp(min=1e-12)
+        error = (restored - x).square().flatten(1).nanmean(1).clamp(min=1e-12)
         psnr = float((10 * torch.log10(4.0 / error)).mean())
         points.append({"fidelity": setting, "psnr": psnr, "distance": float(found.numbers[name]["mean"])})
         pictures[setting] = np.asarray(domain.to_physical(restored[:SHOWN]).numpy())

@@ -30,6 +30,14 @@ BINS = 12
 BLOCK = 16
 
 
+@dataclass(frozen=True)
+class Validation:
+    """Validation items, and what they suffer under each condition."""
+
+    items: SignalSet
+    conditions: Mapping[str, Degradation | None]
+
+
 def calibrate(
     restorer: Restorer, domain: Domain, val: SignalSet, degradation: Degradation | None, *, n: int = 64, seed: int = 0
 ) -> Calibration:
@@ -57,13 +65,16 @@ def evaluate_uncertainty(
     *,
     n: int,
     seed: int,
+    validation: Validation | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Uncertainty:
     """How well spread predicts error on test items.
 
     ``spearman_raw`` and ``spearman`` are the rank correlations of spread and absolute error over the samples of an item,
     before and after calibration; ``coverage90_raw`` and ``coverage90`` are the shares of samples whose truth lies within
-    1.645 standard deviations (0.90 is right); ``ause`` is the area between the sparsification curve of the spread and that
+    1.645 standard deviations (0.90 is right). The run's calibration knows the mixture of training alone;
+    ``coverage90_recalibrated`` is after one for each condition, on validation items under it, and maps and curves show that.
+    ``ause`` is the area between the sparsification curve of the spread and that
     of the error itself (Ilg et al. 2018), as a share of the whole error: 0 is perfect.
 
     Args:
@@ -74,6 +85,7 @@ def evaluate_uncertainty(
         conditions: degradations by name; ``None`` where the items have observed partners.
         n: items for each condition.
         seed: of their choice and of the degradations.
+        validation: items to recalibrate on for each condition, never test items; ``None`` leaves that out.
         progress: called with the condition, the conditions done, and all.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(test))[: max(n, 1)])
@@ -82,7 +94,12 @@ def evaluate_uncertainty(
     for done, (condition, degradation) in enumerate(conditions.items()):
         found = _restored(restorer, domain, test, rows, degradation, f"uncertainty/{seed}/{condition}")
         error, raw = (found.mean - found.truth).abs(), found.spread
-        wide = calibration(found.y, found.mask, Restored(found.mean, raw))
+        blind = calibration(found.y, found.mask, Restored(found.mean, raw))
+        wide, again = blind, None
+        if validation is not None and len(validation.items):
+            own = calibrate(restorer, domain, validation.items, validation.conditions[condition], seed=seed)
+            wide = own(found.y, found.mask, Restored(found.mean, raw))
+            again = {**summarise(_within(error, wide), seed=seed), "unit": "1", "target": 0.9}
         fraction, by_spread, by_error = _sparsification(error, wide)
         area = trapezoid(by_spread - by_error, fraction)
         whole = max(float(by_error[0]), 1e-12)
@@ -91,7 +108,8 @@ def evaluate_uncertainty(
             "spearman_raw": {**summarise(_rank_correlation(raw, error), seed=seed), **shares},
             "spearman": {**summarise(_rank_correlation(wide, error), seed=seed), **shares},
             "coverage90_raw": {**summarise(_within(error, raw), seed=seed), "unit": "1", "target": 0.9},
-            "coverage90": {**summarise(_within(error, wide), seed=seed), "unit": "1", "target": 0.9},
+            "coverage90": {**summarise(_within(error, blind), seed=seed), "unit": "1", "target": 0.9},
+            **({} if again is None else {"coverage90_recalibrated": again}),
             "ause": {"mean": float(area) / whole, "n": len(rows), "unit": "1", "better": "lower"},
         }
         shown[condition] = Uncertain(
@@ -137,8 +155,10 @@ def _restored(
 
 
 def _within(error: Tensor, spread: Tensor) -> Array:
-    """(n,) share of an item's samples whose error is within 1.645 spreads."""
-    return np.asarray((error <= NORMAL_90 * spread).flatten(1).double().mean(1).numpy())
+    """(n,) share of an item's samples of known error that is within 1.645 spreads."""
+    known = ~error.isnan()
+    within = (error <= NORMAL_90 * spread) & known
+    return np.asarray((within.flatten(1).double().sum(1) / known.flatten(1).double().sum(1)).numpy())
 
 
 def _rank_correlation(spread: Tensor, error: Tensor) -> Array:
@@ -147,15 +167,16 @@ def _rank_correlation(spread: Tensor, error: Tensor) -> Array:
 
     values = []
     for a, b in zip(spread.flatten(1).numpy(), error.flatten(1).numpy(), strict=True):
-        x, y = rankdata(a), rankdata(b)
-        varies = x.std() > 0 and y.std() > 0
+        known = ~np.isnan(b)
+        x, y = rankdata(a[known]), rankdata(b[known])
+        varies = len(x) > 0 and x.std() > 0 and y.std() > 0
         values.append(float(np.corrcoef(x, y)[0, 1]) if varies else 0.0)
     return np.asarray(values)
 
 
 def _sparsification(error: Tensor, spread: Tensor) -> tuple[Array, Array, Array]:
     """Share of samples left out, and the mean error of the rest: by spread, and by the error itself."""
-    wrong, wide = error.flatten().double().numpy(), spread.flatten().double().numpy()
+    wrong, wide = _of_known(error, spread)
     fraction = np.linspace(0.0, 0.95, STEPS)
 
     def curve(order: Array) -> Array:
@@ -168,10 +189,16 @@ def _sparsification(error: Tensor, spread: Tensor) -> tuple[Array, Array, Array]
 
 def _reliability(error: Tensor, spread: Tensor, domain: Domain) -> Array:
     """(bins, 2): mean predicted standard deviation and root mean square error, in physical units, in bins of one size."""
-    wrong, wide = error.flatten().double().numpy(), spread.flatten().double().numpy()
+    wrong, wide = _of_known(error, spread)
     order = np.argsort(wide, kind="stable")
     bins = [(wide[part].mean(), np.sqrt(np.square(wrong[part]).mean())) for part in np.array_split(order, BINS)]
     return np.asarray(bins) * _unit(domain)
+
+
+def _of_known(error: Tensor, spread: Tensor) -> tuple[Array, Array]:
+    """Both, flat, where the truth is known."""
+    known = ~error.isnan()
+    return error[known].double().numpy(), spread[known].double().numpy()
 
 
 def _unit(domain: Domain) -> float:

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -251,14 +251,15 @@ def extract(
 def default_extractor(
     spec: SignalSpec,
     *,
-    domain_features: Callable[[Tensor], Tensor] | None = None,
+    domain_features: Callable[[Tensor], Tensor] | Extractor | None = None,
     judge: Callable[[Tensor], Judged] | None = None,
     inception: Path | None = None,
 ) -> tuple[Extractor, ...]:
     """The extractors for these signals, the one that counts most first; no two have the same name.
 
-    A domain's own features come first. Pictures of 1 or 3 channels have EfficientNet-Lite0 where it is installed,
-    and Inception-v3 where its weights are given. The discriminator stands in where there is none of these.
+    A domain's own features come first. Pictures of 1 or 3 channels have EfficientNet-Lite0 where it is installed and the
+    domain brings no :class:`Extractor` of its own, and Inception-v3 where its weights are given. The discriminator stands in
+    where there is none of these.
 
     Args:
         spec: of the signals.
@@ -282,8 +283,12 @@ def default_extractor(
         )
     found: list[Extractor] = []
     if domain_features is not None:
-        found.append(FromFunction("domain", domain_features, "the domain's own features"))
-    if pictures and EfficientNetLite0.installed():
+        found.append(
+            cast(Extractor, domain_features)
+            if hasattr(domain_features, "name")
+            else FromFunction("domain", domain_features, "the domain's own features")
+        )
+    if pictures and EfficientNetLite0.installed() and not hasattr(domain_features, "name"):
         found.append(EfficientNetLite0())
     if inception is not None:
         found.append(InceptionV3(inception))

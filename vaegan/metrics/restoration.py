@@ -29,8 +29,9 @@ class Metric:
     Attributes:
         name: as it stands in ``metrics.json``.
         function: (restored, truth, data_range) to one value an item; signals are (n, channels, *space) floats
-            in physical units, ``data_range`` is the width of the spec's value range. NaN where the measure is
-            not defined for an item, which then does not count.
+            in physical units, ``data_range`` is the width of the spec's value range; the truth is NaN where it is
+            unknown, which a measure leaves out. NaN where the measure is not defined for an item, which then does not
+            count.
         unit: ``{unit}`` stands for the signal's own unit.
         better: which way is better.
     """
@@ -49,8 +50,7 @@ class Metric:
 def mse(restored: Signals, truth: Signals, data_range: float) -> Values:
     """Mean squared error of each item, in squared signal units (``data_range`` is not used)."""
     error = _error(restored, truth)
-    mean: Array = np.square(error).mean(axis=1)
-    return mean
+    return _mean(np.square(error))
 
 
 def mse_255(restored: Signals, truth: Signals, data_range: float) -> Values:
@@ -66,14 +66,13 @@ def rmse(restored: Signals, truth: Signals, data_range: float) -> Values:
 
 def mae(restored: Signals, truth: Signals, data_range: float) -> Values:
     """Mean absolute error of each item, in signal units (``data_range`` is not used)."""
-    mean: Array = np.abs(_error(restored, truth)).mean(axis=1)
-    return mean
+    return _mean(np.abs(_error(restored, truth)))
 
 
 def nrmse(restored: Signals, truth: Signals, data_range: float) -> Values:
     """Euclidean norm of the error over that of the truth, NaN where that is zero (no ``data_range``)."""
-    error = np.linalg.norm(_error(restored, truth), axis=1)
-    norm = np.linalg.norm(truth.reshape(len(truth), -1).astype(np.float64), axis=1)
+    error = np.sqrt(np.nansum(np.square(_error(restored, truth)), axis=1))
+    norm = np.sqrt(np.nansum(np.square(truth.reshape(len(truth), -1), dtype=np.float64), axis=1))
     quotient: Array = np.divide(error, norm, out=np.full(len(norm), np.nan), where=norm > 0)
     return quotient
 
@@ -94,6 +93,9 @@ def ssim(restored: Signals, truth: Signals, data_range: float) -> Values:
     from skimage.metrics import structural_similarity
 
     _check(restored, truth)
+    if np.isnan(truth).any():  # windows that reach into a gap are judged on what is known of them
+        middle = float(np.nanmean(truth)) if not np.isnan(truth).all() else 0.0
+        restored, truth = (np.where(np.isnan(truth), middle, signals) for signals in (restored, truth))
     window = min(11, *truth.shape[2:])
     window -= 1 - window % 2
     return np.asarray(
@@ -122,8 +124,8 @@ def _check(restored: Array, truth: Array) -> None:
     """
     if restored.shape != truth.shape:
         raise DataError(f"restored signals of shape {restored.shape}", expected=f"the truth's {truth.shape}")
-    for name, signals in (("restored", restored), ("true", truth)):
-        bad = np.asarray([not np.isfinite(signal).all() for signal in signals])
+    for name, wrong in (("restored", np.logical_not(np.isfinite(restored))), ("true", np.isinf(truth))):
+        bad = np.asarray(np.reshape(wrong, (len(truth), -1)).any(axis=1))
         if bad.any():
             raise DataError(
                 f"{int(bad.sum())} of {len(bad)} {name} signals hold NaN or infinity (the first is item "
@@ -133,10 +135,19 @@ def _check(restored: Array, truth: Array) -> None:
 
 
 def _error(restored: Array, truth: Array) -> Array:
-    """(n, values) differences in double precision."""
+    """(n, values) differences in double precision, NaN where the truth is unknown."""
     _check(restored, truth)
     difference: Array = restored.astype(np.float64) - truth.astype(np.float64)
     return difference.reshape(len(truth), -1)
+
+
+def _mean(values: Array) -> Values:
+    """The mean of each item over what is known; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return mean
 
 
 RESTORATION: dict[str, Metric] = {

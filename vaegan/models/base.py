@@ -68,13 +68,26 @@ class Model(nn.Module, ABC):
     def players(self) -> dict[str, nn.Module]:
         """The parts that are trained against or beside each other, by name; their parameters are disjoint."""
 
-    @abstractmethod
+    @property
+    def generates(self) -> bool:
+        """Whether it draws signals: whether its class has a :meth:`sample` of its own."""
+        return type(self).sample is not Model.sample
+
+    @property
+    def restores(self) -> bool:
+        """Whether it restores signals: whether its class has a :meth:`restore` of its own."""
+        return type(self).restore is not Model.restore
+
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, condition: Tensor | None = None
     ) -> Float[Tensor, "n channels *space"]:
-        """Draws ``n`` signals from the prior, in model units."""
+        """Draws ``n`` signals from the prior, in model units.
 
-    @abstractmethod
+        Raises:
+            UserError: from a model that only restores.
+        """
+        raise UserError(f"a {type(self).__name__} draws no signals", mend="take a recipe whose model generates")
+
     def restore(
         self,
         y: Float[Tensor, "batch channels *space"],
@@ -83,7 +96,12 @@ class Model(nn.Module, ABC):
         samples: int = 0,
         generator: torch.Generator | None = None,
     ) -> Restored:
-        """Restores observed signals; with ``samples`` above 0 as mean and spread over so many posterior samples."""
+        """Restores observed signals; with ``samples`` above 0 as mean and spread over so many posterior samples.
+
+        Raises:
+            UserError: from a model that only generates.
+        """
+        raise UserError(f"a {type(self).__name__} restores no signals", mend="take a recipe whose model restores")
 
 
 @torch.no_grad()

@@ -68,7 +68,7 @@ class Calibration:
             y: (n, channels, *space) observed signals, in model units.
             mask: True where a sample was observed, or ``None``.
             restored: mean and spread of draws.
-            truth: the clean signals.
+            truth: the clean signals, NaN where they are unknown.
 
         Raises:
             UserError: for no item.
@@ -77,15 +77,16 @@ class Calibration:
 
         if not len(y):
             raise UserError("no validation item to calibrate on", expected="at least one", mend="give more data")
-        error = (restored.mean - truth).abs().double()
-        known = [sign.double().flatten() for sign in signs(y, mask, restored)]
+        there = ~truth.isnan()
+        error = (restored.mean - truth).abs().double()[there]
+        known = [sign.double()[there] for sign in signs(y, mask, restored)]
         products = np.asarray([[float(a @ b) for b in known] for a in known])
-        wanted = np.asarray([float(a @ error.flatten()) for a in known])
+        wanted = np.asarray([float(a @ error) for a in known])
         # The same minimum as that of all samples, from their products alone: |A w − e|² up to a constant.
         root = np.linalg.cholesky(products + 1e-9 * np.trace(products) * np.eye(len(known)))
         weights, _ = nnls(root.T, np.linalg.solve(root, wanted))
         predicted = sum((w * sign for w, sign in zip(weights, known, strict=True)), torch.zeros_like(known[0]))
-        ratio = error.flatten() / predicted.clamp(min=1e-9)
+        ratio = error / predicted.clamp(min=1e-9)
         rank = min(ratio.numel(), math.ceil(0.9 * (ratio.numel() + 1)))
         scale = float(ratio.kthvalue(rank).values) / NORMAL_90
         return Calibration(tuple(float(scale * weight) for weight in weights), len(y))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vaegan.degradation.base import normal
-from vaegan.models.base import Model, ModelConfig, Restored, measured_reach
+from vaegan.errors import UserError
+from vaegan.models.base import ModelConfig, Restored, measured_reach
+from vaegan.models.latent import LatentModel
 from vaegan.nn import (
     Context,
     Decoder,
@@ -24,10 +26,12 @@ from vaegan.nn import (
     RestoringEncoder,
     Verdict,
 )
+from vaegan.nn.neighbours import FARTHEST
+from vaegan.nn.raydrop import RayDrop
 from vaegan.signal import SignalSpec
 
 
-class VAEGAN(Model):
+class VAEGAN(LatentModel):
     """``y -> q(z | y) -> x̂ = G(z)``, judged by D.
 
     Args:
@@ -37,32 +41,36 @@ class VAEGAN(Model):
         decoder: maps z, and the context where there is one, to a signal.
         discriminator: judges signals.
         classes: number of classes that decoder and discriminator are conditioned on, or 0.
+        mirror: restore each signal and its mirror image along the last axis, and average both (Timofte et al. 2016): for
+            signals that may be mirrored, at twice the time.
     """
 
     def __init__(
         self,
         spec: SignalSpec,
         encoder: Encoder | RestoringEncoder,
-        decoder: Decoder | RestoringDecoder,
+        decoder: Decoder | RayDrop | RestoringDecoder,
         discriminator: Discriminator,
         *,
         classes: int = 0,
+        mirror: bool = False,
     ) -> None:
         super().__init__()
-        self.spec, self.classes = spec, classes
+        self.spec, self.classes, self.mirror = spec, classes, mirror
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
         self.latent_shape = encoder.latent_shape
 
     @property
     def stride(self) -> int:
-        """Two to the power of how often the restoring path halves the size; 1 without one."""
-        return 2 ** len(self.encoder.downs) if isinstance(self.encoder, RestoringEncoder) else 1
+        """By how much the restoring path's coarsest level is smaller; 1 without one."""
+        return self.encoder.patch * 2 ** len(self.encoder.downs) if isinstance(self.encoder, RestoringEncoder) else 1
 
     @cached_property
     def reach(self) -> int | None:  # type: ignore[override]
         """As measured on the restoring path with a latent map and without group norm; else ``None``."""
         restoring = isinstance(self.encoder, RestoringEncoder) and isinstance(self.decoder, RestoringDecoder)
-        return measured_reach(self) if restoring and not self.encoder.vector else None
+        measured = measured_reach(self) if restoring and not self.encoder.vector else None
+        return measured if measured is None or not self.encoder.neighbours else measured + FARTHEST
 
     def players(self) -> dict[str, nn.Module]:
         """``encoder``, ``decoder`` and ``discriminator``."""
@@ -91,18 +99,6 @@ class VAEGAN(Model):
         generated: Tensor = self.decoder(z, condition)
         return generated
 
-    def judge(self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None = None) -> Verdict:
-        """The discriminator's logits and hidden layers."""
-        verdict: Verdict = self.discriminator(x, condition)
-        return verdict
-
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, condition: Tensor | None = None
-    ) -> Float[Tensor, "n channels *space"]:
-        """Decodes draws from N(0, I)."""
-        like = next(self.parameters())
-        return self.decode(normal((n, *self.latent_shape), like, generator), None, condition)
-
     def restore(
         self,
         y: Float[Tensor, "batch channels *space"],
@@ -113,18 +109,29 @@ class VAEGAN(Model):
         condition: Tensor | None = None,
     ) -> Restored:
         """Decodes the posterior mean, or mean and spread over ``samples`` draws from the posterior."""
-        encoding = self.encode(y, mask)
-        q = encoding.posterior
-        if samples < 1:
-            return Restored(self.decode(q.mean.to(y), encoding.context, condition))
-        total, squares = torch.zeros_like(y), torch.zeros_like(y)
-        for _ in range(samples):
-            z = q.sample(normal(tuple(q.mean.shape), q.mean, generator))
-            x = self.decode(z.to(y), encoding.context, condition)
-            total, squares = total + x, squares + x.square()
-        mean = total / samples
-        variance = (squares / samples - mean.square()).clamp(min=0) * (samples / max(samples - 1, 1))
-        return Restored(mean, variance.sqrt())
+        once = super().restore(y, mask, samples=samples, generator=generator, condition=condition)
+        if not self.mirror:
+            return once
+        size, lacking = y.shape[-1], -y.shape[-1] % self.stride
+        if lacking:  # so that the mirror image lies on the same coarse grid, wherever a window is cut
+            mask = torch.ones_like(y[:, :1], dtype=torch.bool) if mask is None else mask
+            y, mask = F.pad(y, (0, lacking)), F.pad(mask, (0, lacking))
+        back = super().restore(
+            y.flip(-1),
+            None if mask is None else mask.flip(-1),
+            samples=samples,
+            generator=generator,
+            condition=condition,
+        )
+        spread = None
+        if once.spread is not None and back.spread is not None:
+            spread = (once.spread + back.spread.flip(-1).narrow(-1, 0, size)) / 2
+        return Restored((once.mean + back.mean.flip(-1).narrow(-1, 0, size)) / 2, spread)
+
+    def judge(self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None = None) -> Verdict:
+        """The discriminator's logits and hidden layers."""
+        verdict: Verdict = self.discriminator(x, condition)
+        return verdict
 
 
 def _initialise(model: nn.Module) -> None:
@@ -152,6 +159,8 @@ class LarsenConfig(ModelConfig):
         discriminator_norm: of the discriminator; ``"none"`` for the modern objective.
         spectral: spectral norm in the discriminator.
         leak: slope below 0 of the discriminator's activation; Larsen's ReLU is 0.
+        missing: for each channel what stands, in model units, where nothing comes back; the decoder then says where that is
+            (see :class:`~vaegan.nn.raydrop.RayDrop`). Empty: it does not.
     """
 
     optional: ClassVar[tuple[str, ...]] = ("hidden",)
@@ -167,14 +176,18 @@ class LarsenConfig(ModelConfig):
     discriminator_norm: Norm = "batch"
     spectral: bool = False
     leak: float = 0.0
+    missing: tuple[float, ...] = ()
 
     def build(self, spec: SignalSpec, classes: int = 0) -> VAEGAN:
         """Encoder 18.07 M, decoder 4.69 M, discriminator 10.95 M parameters at 64x64x3."""
         encoder = Encoder(
             spec, latent=self.latent, width=self.width, depth=self.depth, hidden=self.hidden, norm=self.norm
         )
-        decoder = Decoder(
-            spec,
+        if self.missing and len(self.missing) != spec.channels:
+            found, expected = f"missing has {len(self.missing)} values", f"{spec.channels}, one a channel"
+            raise UserError(found, expected=expected, mend="set --model.missing")
+        decoder: Decoder | RayDrop = Decoder(
+            replace(spec, channels=spec.channels + 1) if self.missing else spec,
             latent=self.latent,
             width=self.decoder_width,
             depth=self.depth,
@@ -182,6 +195,7 @@ class LarsenConfig(ModelConfig):
             norm=self.norm,
             classes=classes,
         )
+        decoder = RayDrop(decoder, self.missing) if self.missing else decoder
         model = VAEGAN(spec, encoder, decoder, _discriminator(self, spec, classes), classes=classes)
         if not self.spectral:
             _initialise(model)
@@ -199,13 +213,20 @@ class RestoringConfig(ModelConfig):
         widest: most channels of a level.
         depth: how often the size is halved.
         blocks: residual blocks a level.
+        patch: samples along each axis that the finest level sees as one, in its channels: quicker where signals are large.
         norm: of encoder and decoder; ``"none"`` and ``"layer"`` keep the network local.
         keep_observed: return observed samples unchanged (for data of which only gaps are to be filled).
+        hinted: show the encoder saturated samples and the local noise level too; see :func:`vaegan.nn.hints.hints`.
+        mirror: restore each signal and its mirror image along the last axis, and average both: for signals that may be
+            mirrored (train with ``flip``), at twice the time.
+        neighbours: start from the line between the nearest observed samples, and let the change be made of them too (for
+            data with gaps).
+        smoothing: with ``neighbours``: samples to each side of which the change may be made as a bilateral filter's is.
         discriminator_width, discriminator_depth, discriminator_hidden, discriminator_norm, spectral, leak: as for the
             discriminator of :class:`LarsenConfig`.
     """
 
-    optional: ClassVar[tuple[str, ...]] = ("latent",)
+    optional: ClassVar[tuple[str, ...]] = ("latent", "smoothing")
 
     latent: int = 32
     vector: bool = False
@@ -213,8 +234,13 @@ class RestoringConfig(ModelConfig):
     widest: int = 128
     depth: int = 3
     blocks: int = 1
+    patch: int = 1
     norm: Norm = "none"
     keep_observed: bool = False
+    neighbours: bool = False
+    smoothing: int = 0
+    hinted: bool = False
+    mirror: bool = False
     discriminator_width: int = 16
     discriminator_depth: int = 3
     discriminator_hidden: int = 256
@@ -233,6 +259,9 @@ class RestoringConfig(ModelConfig):
             blocks=self.blocks,
             vector=self.vector,
             norm=self.norm,
+            patch=self.patch,
+            neighbours=self.neighbours,
+            hinted=self.hinted,
         )
         decoder = RestoringDecoder(
             spec,
@@ -245,8 +274,12 @@ class RestoringConfig(ModelConfig):
             norm=self.norm,
             classes=classes,
             keep_observed=self.keep_observed,
+            patch=self.patch,
+            neighbours=self.neighbours,
+            smoothing=self.smoothing,
         )
-        return VAEGAN(spec, encoder, decoder, _discriminator(self, spec, classes), classes=classes)
+        judge = _discriminator(self, spec, classes)
+        return VAEGAN(spec, encoder, decoder, judge, classes=classes, mirror=self.mirror)
 
 
 def _discriminator(config: LarsenConfig | RestoringConfig, spec: SignalSpec, classes: int) -> Discriminator:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -218,3 +219,34 @@ class Condition(nn.Module):
 def repeated(x: Float[Tensor, "batch channels *space"], sizes: Sequence[int]) -> Float[Tensor, "batch channels *other"]:
     """Nearest-neighbour up-sampling to ``sizes``: it knows no borders, so it commutes with rolls of a periodic axis."""
     return F.interpolate(x, size=list(sizes), mode="nearest")
+
+
+def patched(sizes: Sequence[int], patch: int) -> tuple[int, ...]:
+    """Sizes after :func:`space_to_depth`: divided, rounded up."""
+    return tuple(-(-size // patch) for size in sizes)
+
+
+def space_to_depth(
+    x: Float[Tensor, "batch channels *space"], patch: int
+) -> Float[Tensor, "batch more_channels *smaller"]:
+    """Each ``patch`` samples along each axis become channels of one place; what lacks at the ends is 0 (Shi et al. 2016)."""
+    if patch == 1:
+        return x
+    lacking = [-size % patch for size in x.shape[2:]]
+    if any(lacking):
+        x = F.pad(x, [side for lack in reversed(lacking) for side in (0, lack)])
+    pattern = "b c (x p) -> b (c p) x" if x.dim() == 3 else "b c (y p) (x q) -> b (c p q) y x"
+    return rearrange(x, pattern, p=patch, **({} if x.dim() == 3 else {"q": patch}))
+
+
+def depth_to_space(
+    x: Float[Tensor, "batch more_channels *smaller"], patch: int, sizes: Sequence[int]
+) -> Float[Tensor, "batch channels *space"]:
+    """The inverse of :func:`space_to_depth`, cut to ``sizes``."""
+    if patch == 1:
+        return x
+    pattern = "b (c p) x -> b c (x p)" if x.dim() == 3 else "b (c p q) y x -> b c (y p) (x q)"
+    x = rearrange(x, pattern, p=patch, **({} if x.dim() == 3 else {"q": patch}))
+    for axis, size in enumerate(sizes, start=2):
+        x = x.narrow(axis, 0, size)
+    return x

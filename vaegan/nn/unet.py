@@ -17,7 +17,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vaegan.nn.blocks import ResBlock
-from vaegan.nn.conv import Condition, Conv, Linear, Norm, pyramid, repeated
+from vaegan.nn.conv import Condition, Conv, Linear, Norm, depth_to_space, patched, pyramid, repeated, space_to_depth
+from vaegan.nn.hints import HINTS, hints
+from vaegan.nn.neighbours import alike, continued, squashed, unsquashed
 from vaegan.nn.posterior import DiagonalGaussian, posterior
 from vaegan.signal import SignalSpec
 
@@ -27,7 +29,7 @@ class Context:
     """What the decoder may see of the observed signal beside the latent.
 
     Attributes:
-        observed: the observed signal, 0 where nothing was observed.
+        observed: the observed signal; where nothing was observed 0, or with ``neighbours`` what those say.
         seen: 1 where a sample was observed, else 0.
         skips: features from fine to coarse; the coarsest level only where there is no latent to carry it.
     """
@@ -70,6 +72,8 @@ class RestoringEncoder(nn.Module):
         blocks: residual blocks a level.
         vector: whether the latent is a vector or a map at the coarsest size.
         norm: ``"batch"``, ``"group"``, ``"layer"`` or ``"none"``; with group norm the network is not local.
+        patch: samples along each axis that the finest level sees as one, in its channels (as in Zhang et al. 2018).
+        hinted: also look at what can be said without learning; see :func:`vaegan.nn.hints.hints`.
     """
 
     def __init__(
@@ -83,16 +87,21 @@ class RestoringEncoder(nn.Module):
         blocks: int,
         vector: bool,
         norm: Norm,
+        patch: int = 1,
+        neighbours: bool = False,
+        hinted: bool = False,
     ) -> None:
         super().__init__()
         dims, wraps = spec.dims, spec.periodic
         channels = unet_channels(width, depth, widest)
-        self.stem = Conv(dims, spec.channels + 1, width, 3, periodic=wraps)
+        self.patch, self.neighbours, self.hinted, self.periodic = patch, neighbours, hinted, wraps
+        shown = spec.channels * (1 + 2 * dims if neighbours else 1) + 1 + HINTS * hinted
+        self.stem = Conv(dims, shown * patch**dims, width, 3, periodic=wraps)
         self.levels = nn.ModuleList(
             nn.Sequential(*(ResBlock(dims, c, norm=norm, periodic=wraps) for _ in range(blocks))) for c in channels
         )
         self.downs = nn.ModuleList(Conv(dims, a, b, 3, stride=2, periodic=wraps) for a, b in pairwise(channels))
-        coarsest = pyramid(spec.sizes, depth)[-1]
+        coarsest = pyramid(patched(spec.sizes, patch), depth)[-1]
         self.vector = vector
         self.head: nn.Module | None = None
         if latent:
@@ -114,7 +123,13 @@ class RestoringEncoder(nn.Module):
         """
         seen = torch.ones_like(y[:, :1]) if mask is None else mask.to(y.dtype)
         observed = torch.where(seen > 0, y, 0.0)  # whatever stands where nothing was observed, NaN too, must not matter
-        h = self.stem(torch.cat([observed, seen], dim=1))
+        shown = [observed, seen]
+        if self.neighbours:
+            observed, differences = continued(observed, seen, self.periodic)
+            shown = [observed, seen, squashed(differences)]
+        if self.hinted:
+            shown.append(hints(observed, self.periodic))
+        h = self.stem(space_to_depth(torch.cat(shown, dim=1), self.patch))
         skips = []
         for level, down in zip(self.levels, self.downs, strict=False):
             h = level(h)
@@ -134,9 +149,13 @@ class RestoringDecoder(nn.Module):
 
     Args:
         spec: the signals that come out.
-        latent, width, depth, widest, blocks, vector, norm: as of the encoder.
+        latent, width, depth, widest, blocks, vector, norm, patch: as of the encoder.
         classes: number of classes for a conditional decoder, else 0.
         keep_observed: return observed samples unchanged, for data of which only gaps are to be filled.
+        neighbours: let the change also be made of the differences to the nearest observed samples along each axis, so that
+            an edge in a gap can be put to either side without a value of its own.
+        smoothing: with ``neighbours``, how many samples to each side along each axis the change may be made of as that of a
+            bilateral filter is; see :func:`vaegan.nn.neighbours.alike`.
     """
 
     def __init__(
@@ -152,12 +171,17 @@ class RestoringDecoder(nn.Module):
         norm: Norm,
         classes: int = 0,
         keep_observed: bool = False,
+        patch: int = 1,
+        neighbours: bool = False,
+        smoothing: int = 0,
     ) -> None:
         super().__init__()
-        self.keep_observed = keep_observed
+        self.smoothing = smoothing
+        self.keep_observed, self.patch, self.whole = keep_observed, patch, spec.sizes
+        self.neighbours, self.periodic = neighbours, spec.periodic
         dims, wraps = spec.dims, spec.periodic
         channels = unet_channels(width, depth, widest)
-        self.sizes = pyramid(spec.sizes, depth)
+        self.sizes = pyramid(patched(spec.sizes, patch), depth)
         self.coarsest = (channels[-1], *self.sizes[-1])
         self.vector = vector
         self.spread: nn.Module = _Constant(self.coarsest)
@@ -174,7 +198,8 @@ class RestoringDecoder(nn.Module):
         self.adapters = nn.ModuleList(Conv(dims, c, c, 1, bias=False) for c in (channels[:-1] if latent else channels))
         # A new network changes nothing, and nothing stands between its last features and the change: behind an activation,
         # high learning rates silenced all features within a few steps, for good.
-        self.last = Conv(dims, channels[0], spec.channels, 3, periodic=wraps)
+        told = spec.channels * (1 + 2 * dims * (1 + smoothing) if neighbours else 1)
+        self.last = Conv(dims, channels[0], told * patch**dims, 3, periodic=wraps)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
 
@@ -203,10 +228,24 @@ class RestoringDecoder(nn.Module):
             if context is not None:
                 h = h + self.adapters[i](context.skips[i])
             h = self.levels[i](h)
-        change = self.last(h)
+        change = depth_to_space(self.last(h), self.patch, self.whole if context is None else context.observed.shape[2:])
+        if self.neighbours:
+            change = self._with_neighbours(change, context)
         if context is None:
             return change
         return context.observed + (change * (1.0 - context.seen) if self.keep_observed else change)
+
+    def _with_neighbours(self, told: Tensor, context: Context | None) -> Tensor:
+        """The change: what the network says of it, and the shares that it takes of the differences to the neighbours."""
+        sides = 2 * len(self.periodic) * (1 + self.smoothing)
+        change, shares = told.split([told.shape[1] // (1 + sides), told.shape[1] - told.shape[1] // (1 + sides)], dim=1)
+        if context is None:
+            return change
+        _, differences = continued(context.observed, context.seen, self.periodic)
+        if self.smoothing:
+            close = alike(context.observed, self.smoothing, self.periodic)
+            differences = torch.cat([differences, close], dim=1)
+        return unsquashed(change) + (shares * differences).unflatten(1, (sides, -1)).sum(1)
 
 
 class _Constant(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vaegan.degradation.base import Measurement
 from vaegan.models.base import Model
 
 
@@ -25,6 +26,8 @@ class Batch:
         condition: class of each item, or ``None``.
         step: number of this step, from 0.
         progress: share of the budget that is used up, 0 to 1.
+        known: True where the truth is known, or ``None`` where it is everywhere; elsewhere ``x`` is 0.
+        measure: the training degradation, for objectives that degrade what the model makes.
     """
 
     x: Float[Tensor, "batch channels *space"]
@@ -33,6 +36,12 @@ class Batch:
     condition: Int[Tensor, " batch"] | None = None
     step: int = 0
     progress: float = 0.0
+    known: Bool[Tensor, "batch 1 *space"] | None = None
+    measure: Callable[[Tensor, torch.Generator | None], Measurement] | None = None
+
+    def judged(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
+        """Restored signals as they are judged: the truth stands where it is unknown, so nothing there has a gradient."""
+        return x if self.known is None else torch.where(self.known, x, self.x)
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,12 @@ class Objective(ABC):
 
     Attributes:
         players: names of the model's players that this objective trains.
+        observed_only: whether it learns from observed signals alone. Then each item has one degraded copy for the whole
+            training: fresh noise on a clean signal at every step would let the clean one through.
     """
 
     players: ClassVar[tuple[str, ...]]
+    observed_only: ClassVar[bool] = False
 
     @abstractmethod
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vaegan.degradation.base import normal, uniform
 from vaegan.errors import UserError
 from vaegan.models.base import Model
+from vaegan.models.latent import LatentModel
 from vaegan.models.vaegan import VAEGAN
 from vaegan.nn import Context, DiagonalGaussian
 from vaegan.objectives.base import Batch, gradient, leaf
@@ -37,7 +38,7 @@ class Noise:
     keep: Float[Tensor, " batch"] | None
 
     @staticmethod
-    def draw(model: VAEGAN, batch: Batch, generator: torch.Generator | None, bare: float = 0.0) -> Noise:
+    def draw(model: LatentModel, batch: Batch, generator: torch.Generator | None, bare: float = 0.0) -> Noise:
         """Draws in a fixed order; ``bare`` is the share of items that lose their context."""
         shape = (batch.x.shape[0], *model.latent_shape)
         posterior, prior = normal(shape, batch.x, generator), normal(shape, batch.x, generator)
@@ -62,7 +63,7 @@ class Encoded:
     context: Context | None
 
 
-def encode(model: VAEGAN, batch: Batch, noise: Noise, *, cut: bool) -> Encoded:
+def encode(model: LatentModel, batch: Batch, noise: Noise, *, cut: bool) -> Encoded:
     """Runs the encoder and draws z; with ``cut`` the decoder's inputs are detached, without they stay attached."""
     encoding = model.encode(batch.y, batch.mask)
     context = encoding.context
@@ -102,6 +103,21 @@ def as_vaegan(model: Model) -> VAEGAN:
         raise UserError(
             f"a {type(model).__name__} for a VAE-GAN's objective",
             expected="a VAEGAN",
+            mend="set another objective",
+        )
+    return model
+
+
+def as_latent(model: Model) -> LatentModel:
+    """The model, if it has an encoder and a decoder.
+
+    Raises:
+        UserError: if it has not.
+    """
+    if not isinstance(model, LatentModel):
+        raise UserError(
+            f"a {type(model).__name__} for the objective of a model with a latent",
+            expected="a VAE or a VAEGAN",
             mend="set another objective",
         )
     return model

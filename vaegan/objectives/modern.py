@@ -69,7 +69,7 @@ class ModernObjective(Objective):
         model = as_vaegan(model)
         noise = Noise.draw(model, batch, generator, self.bare)
         encoded = encode(model, batch, noise, cut=False)
-        x_tilde = model.decode(encoded.leaves[0], encoded.context, batch.condition)
+        x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
         fakes = [x_tilde, model.decode(noise.prior, None, batch.condition)] if self.prior_samples else [x_tilde]
         real, *verdicts = (model.judge(x, batch.condition) for x in (batch.x, *fakes))
         rebuilt = self._rebuild(batch.x, x_tilde, real, verdicts[0])
@@ -88,7 +88,7 @@ class ModernObjective(Objective):
         ramp = self._ramp(batch)
 
         encoded = encode(model, batch, noise, cut=True)
-        x_tilde = model.decode(encoded.leaves[0], encoded.context, batch.condition)
+        x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
         fakes = [x_tilde, model.decode(noise.prior, None, batch.condition)] if self.prior_samples else [x_tilde]
         seen = [leaf(fake) for fake in fakes]
         real, *verdicts = (model.judge(x, batch.condition) for x in (batch.x, *seen))

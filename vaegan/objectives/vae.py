@@ -12,7 +12,7 @@ from torch import Tensor
 from vaegan.models.base import Model
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
-from vaegan.objectives.cut import Noise, as_vaegan, encode
+from vaegan.objectives.cut import Noise, as_latent, encode
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class VAEObjective(Objective):
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """The negative evidence lower bound per element, the same for both players."""
-        model = as_vaegan(model)
+        model = as_latent(model)
         encoded = encode(model, batch, Noise.draw(model, batch, generator, self.bare), cut=False)
-        x_tilde = model.decode(encoded.leaves[0], encoded.context, batch.condition)
+        x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
         elements = prod(batch.x.shape[1:])
         if self.squared:
             error = terms.squared_error(batch.x, x_tilde) / (elements * self.variance)

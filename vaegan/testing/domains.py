@@ -114,7 +114,7 @@ def _check_signals(signals: SignalSet, split: str, spec: SignalSpec) -> str:
         if array is not None and tuple(array.shape[1:]) != spec.shape:
             raise ContractError(f"{split!r} has {name} of shape {tuple(array.shape)}, expected (n, *{spec.shape}).")
     values = _inspected(signals).astype(np.float64)
-    broken = int((~np.isfinite(values)).sum())
+    broken = int((np.isinf(values) if spec.gaps else ~np.isfinite(values)).sum())
     if broken:
         raise ContractError(f"{split!r} has {broken} of {values.size} values that are not finite.")
     low, high = spec.value_range
@@ -122,9 +122,11 @@ def _check_signals(signals: SignalSet, split: str, spec: SignalSpec) -> str:
     found = f"{100 * outside:.2f} % of the values lie outside of {spec.value_range} {spec.unit}"
     if outside > MOST_OUTSIDE:
         raise ContractError(
-            f"{split!r}: {found} (they go from {values.min():g} to {values.max():g}), "
+            f"{split!r}: {found} (they go from {np.nanmin(values):g} to {np.nanmax(values):g}), "
             f"expected at most {100 * MOST_OUTSIDE:g} %; widen spec.value_range or mend the unit."
         )
+    if np.isnan(values).any(axis=1).sum() * values.shape[1] != np.isnan(values).sum():
+        raise ContractError(f"{split!r} has gaps in some channels only, expected NaN in every channel of a gap.")
     return f"{len(signals)} signals of {len(set(signals.groups.tolist()))} groups; {found}."
 
 
@@ -142,7 +144,7 @@ def _check_groups(sets: dict[str, SignalSet]) -> str:
 
 def _check_units(domain: Domain, signals: SignalSet) -> str:
     low, high = domain.spec.value_range
-    physical = torch.from_numpy(_inspected(signals).astype(np.float32)).clamp(low, high)
+    physical = torch.from_numpy(np.nan_to_num(_inspected(signals).astype(np.float32), nan=low)).clamp(low, high)
     model = domain.to_model(physical)
     if not model.is_floating_point() or model.shape != physical.shape:
         raise ContractError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def check_objective(objective: Objective, model: Model, batch: Batch) -> None:
 
 
 def check_model(model: Model, *, n: int = 2) -> None:
-    """Checks that a model samples, restores, and keeps its players apart.
+    """Checks that a model samples, restores (whichever it does), and keeps its players apart.
 
     Args:
         model: in any mode; it is copied, not changed.
@@ -63,21 +64,28 @@ def check_model(model: Model, *, n: int = 2) -> None:
         raise ContractError("two players share a parameter")
     if set(owned) != {id(p) for p in model.parameters()}:
         raise ContractError("a parameter belongs to no player")
+    if not (model.generates or model.restores):
+        raise ContractError("a model that neither samples nor restores")
     shape = (n, *model.spec.shape)
-    with torch.no_grad():
-        drawn = [model.sample(n, generator=torch.Generator().manual_seed(SEED)) for _ in range(2)]
+    if model.generates:
+        with torch.no_grad():
+            drawn = [model.sample(n, generator=torch.Generator().manual_seed(SEED)) for _ in range(2)]
+        _check_signals("sample", drawn[0], shape)
+        if not torch.equal(*drawn):
+            raise ContractError("the same seed gives other samples")
+    if model.restores:
         y = torch.rand(shape, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
-        restored = model.restore(y)
-        spread = model.restore(y, samples=2, generator=torch.Generator().manual_seed(SEED)).spread
-    for what, signals in (("sample", drawn[0]), ("restore", restored.mean)):
-        if tuple(signals.shape) != shape or not bool(torch.isfinite(signals).all()):
-            raise ContractError(
-                f"{what} gives signals of shape {tuple(signals.shape)}; expected finite ones of {shape}"
-            )
-    if not torch.equal(*drawn):
-        raise ContractError("the same seed gives other samples")
-    if restored.spread is not None or spread is None or bool((spread < 0).any()):
-        raise ContractError("restore gives a spread of 0 or more with samples, and none without")
+        with torch.no_grad():
+            restored = model.restore(y)
+            spread = model.restore(y, samples=2, generator=torch.Generator().manual_seed(SEED)).spread
+        _check_signals("restore", restored.mean, shape)
+        if restored.spread is not None or spread is None or bool((spread < 0).any()):
+            raise ContractError("restore gives a spread of 0 or more with samples, and none without")
+
+
+def _check_signals(what: str, signals: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(signals.shape) != shape or not bool(torch.isfinite(signals).all()):
+        raise ContractError(f"{what} gives signals of shape {tuple(signals.shape)}; expected finite ones of {shape}")
 
 
 def _randomised(model: Model) -> Model:
@@ -89,7 +97,7 @@ def _randomised(model: Model) -> Model:
 
 
 def _doubled(batch: Batch) -> Batch:
-    return Batch(batch.x.double(), batch.y.double(), batch.mask, batch.condition, batch.step, batch.progress)
+    return replace(batch, x=batch.x.double(), y=batch.y.double())
 
 
 def _gradients(objective: Objective, model: Model, batch: Batch, player: str) -> dict[str, Tensor | None]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaegan.data import SignalSet
-from vaegan.degradation import Degradation
+from vaegan.degradation import Degradation, Measurement, Observation, observe
 from vaegan.errors import DataError
 from vaegan.objectives import Batch
 
@@ -29,6 +29,8 @@ class Feed:
         seed: of the order and of the degradations.
         rank, world: this process and how many there are; each takes its own rows.
         flip: mirror signals along their last axis with probability ½.
+        gaps: whether samples may be missing; see :class:`~vaegan.signal.SignalSpec`.
+        fixed: each item has one degraded copy, the same in every epoch, as where no clean signals exist.
         classes: 0, or the number of classes that the model is conditioned on.
     """
 
@@ -44,6 +46,8 @@ class Feed:
         rank: int = 0,
         world: int = 1,
         flip: bool = False,
+        gaps: bool = False,
+        fixed: bool = False,
         classes: int = 0,
     ) -> None:
         if len(data) == 0:
@@ -59,6 +63,7 @@ class Feed:
             flip,
             classes,
         )
+        self.gaps, self.fixed = gaps, fixed
         self._epoch, self._order = -1, np.arange(0)
         self._signals = self._resident(data.signals)
         self._observed = None if data.observed is None else self._resident(data.observed)
@@ -69,20 +74,45 @@ class Feed:
         rows = self._rows(step)
         x = self.to_model(self._take(self._signals, rows))
         flipped = torch.rand(len(rows), generator=generator, device=self.device) < 0.5 if self.flip else None
-        x = _mirror(x, flipped)
+        partner = None
         if self._observed is not None:
-            y, mask = _mirror(self.to_model(self._take(self._observed, rows)), flipped), None
-        elif self.degrade is not None:
-            measured = self.degrade(x, generator=generator)
-            y, mask = measured.y, measured.mask
+            partner = _mirror(self.to_model(self._take(self._observed, rows)), flipped)
+        if self.fixed and partner is None and self.degrade is not None:
+            seen = self._fixed_copies(x, rows, flipped)
         else:
-            y, mask = x, None
+            seen = observe(_mirror(x, flipped), self.degrade, gaps=self.gaps, observed=partner, generator=generator)
+        x, y = seen.x, seen.y
         condition = None
         if self.classes and self.data.labels is not None:
             condition = self._sent(self.data.labels[rows].astype(np.int64))
         if x.dim() == 4:
             x, y = (t.contiguous(memory_format=torch.channels_last) for t in (x, y))
-        return Batch(x, y, mask, condition, step, progress), generator
+        return Batch(x, y, seen.mask, condition, step, progress, seen.known, self._measure), generator
+
+    def _fixed_copies(self, x: Tensor, rows: np.ndarray, flipped: Tensor | None) -> Observation:
+        """Each item degraded on its own, by a generator that depends on the seed and its row alone, and then mirrored."""
+        copies = [
+            observe(x[i : i + 1], self.degrade, gaps=self.gaps,
+                    generator=torch.Generator(self.device).manual_seed(_mix(self.seed, int(row))))
+            for i, row in enumerate(rows)
+        ]  # fmt: skip
+        y, clean = (torch.cat([getattr(copy, name) for copy in copies]) for name in ("y", "x"))
+        masks = [[getattr(copy, name) for copy in copies] for name in ("mask", "known")]
+        some = (next((m for m in found if m is not None), None) for found in masks)
+        mask, known = (
+            None if one is None else torch.cat([torch.ones_like(one) if m is None else m for m in found])
+            for one, found in zip(some, masks, strict=True)
+        )
+        return Observation(
+            _mirror(y, flipped),
+            None if mask is None else _mirror(mask, flipped),
+            _mirror(clean, flipped),
+            None if known is None else _mirror(known, flipped),
+        )
+
+    def _measure(self, x: Tensor, generator: torch.Generator | None) -> Measurement:
+        """The training degradation, for objectives that degrade what the model makes."""
+        return Measurement(x) if self.degrade is None else self.degrade(x, generator=generator)
 
     def _rows(self, step: int) -> np.ndarray:
         """Rows of this step: each epoch is one permutation, cut into steps and then between processes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vaegan.workflow.comparing import compare
 from vaegan.workflow.judging import Findings, evaluate, report
 from vaegan.workflow.opening import open_run, tell_about
+from vaegan.workflow.sweeping import sweep
 from vaegan.workflow.training import train
 
-__all__ = ["Findings", "compare", "evaluate", "open_run", "report", "tell_about", "train"]
+__all__ = ["Findings", "compare", "evaluate", "open_run", "report", "sweep", "tell_about", "train"]

@@ -13,7 +13,9 @@ from vaegan.errors import UserError
 from vaegan.evaluation.comparison import paired_differences
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report import write_report
+from vaegan.evaluation.result import Restoration
 from vaegan.run import Run, find, load, read_json, write_json
+from vaegan.study import Study
 from vaegan.training import available_device
 from vaegan.workflow.judging import (
     describe,
@@ -34,6 +36,7 @@ def compare(
     names: Sequence[str],
     data: Path | None = None,
     *,
+    study: str | None = None,
     out: Path | None = None,
     n: int | None = None,
     minutes: float | None = None,
@@ -50,7 +53,9 @@ def compare(
     Args:
         names: folders of runs, or names of recipes; a recipe is trained first, on ``data`` where they are given.
         data: what recipes are trained on. Runs are judged on the test split of the first run's data.
-        out: the comparison's folder; by default ``runs/compare/FIRST-and-so-on``.
+        study: a study's name: its measures and what was published stand on the page too, and without ``names`` its recipes
+            are compared.
+        out: the comparison's folder; by default ``runs/compare/STUDY``, or ``runs/compare/FIRST-and-so-on``.
         n: test items for each condition.
         minutes: of training, for each recipe that has to be trained.
         smoke: recipes made tiny.
@@ -65,6 +70,8 @@ def compare(
     Raises:
         UserError: for fewer than two, or for runs of different kinds of signals.
     """
+    known = None if study is None else _study(study)
+    names = names or (known.recipes if known is not None else ())
     if len(names) < 2:
         raise UserError(f"{len(names)} run to compare", expected="at least two runs or recipes")
     runs = _named([_opened(name, data, minutes, smoke, device, console) for name in names])
@@ -75,33 +82,27 @@ def compare(
     _check_unseen(runs, training)
     items = find_items(first, None, training[next(iter(runs))], console)
     with Bar(console, "comparing") as progress:
-        restoration = judge_restoration(runs, items, progress)
+        restoration = judge_restoration(runs, items, progress, None if known is None else known.measures)
         generation = judge_generation(runs, items, extractors_of(first, inception), progress)
-    differences = {} if restoration is None else paired_differences(restoration, list(runs))
+    restoring = [] if restoration is None else [name for name in runs if name in restoration.ms_per_item]
+    differences = {} if restoration is None else paired_differences(restoration, restoring)
     metrics: dict[str, Any] = {
         "recipe": " / ".join(runs),
         "environment": environment(),
         "data": describe(items, training[next(iter(runs))]),
-        "runs": {
-            name: {
-                "folder": str(run.folder),
-                "parameters": sum(parameters_of(run.model).values()),
-                "train_seconds": training[name]["seconds"],
-                "train_samples": training[name]["samples"],
-                **({} if restoration is None else {"ms_per_item": restoration.ms_per_item[name]}),
-            }
-            for name, run in runs.items()
-        },
+        "runs": _costs(runs, training, restoration),
     }
     if restoration is not None:
         metrics |= {"restoration": restoration.numbers, "differences": differences}
+    if known is not None:
+        metrics["study"] = {"name": study, "title": known.title, "published": known.published, "source": known.source}
     if generation is not None:
         metrics |= {"generation": generation.numbers, "generation_notes": list(generation.notes)}
-    folder = out or COMPARISONS / "-".join(name.replace("/", "-") for name in runs)[:100]
+    folder = out or COMPARISONS / (study or "-".join(name.replace("/", "-") for name in runs)[:100])
     write_json(folder / "metrics.json", metrics)
     page = write_report(
         folder / "report.html",
-        title=" / ".join(runs),
+        title=" / ".join(runs) if known is None else known.title,
         metrics=metrics,
         restoration=restoration,
         generation=generation,
@@ -110,6 +111,37 @@ def compare(
         differences=differences,
     )
     return metrics, page
+
+
+def _costs(
+    runs: Mapping[str, Run], training: Mapping[str, Mapping[str, Any]], restoration: Restoration | None
+) -> dict[str, dict[str, Any]]:
+    """Where each run lies, its size, and what its training and its restoring take."""
+    times = {} if restoration is None else restoration.ms_per_item
+    costs = {}
+    for name, run in runs.items():
+        costs[name] = {
+            "folder": str(run.folder),
+            "parameters": sum(parameters_of(run.model).values()),
+            "train_seconds": training[name]["seconds"],
+            "train_samples": training[name]["samples"],
+            "peak_memory_mib": training[name].get("peak_memory_mib"),
+            "ms_per_item": times.get(name),
+        }
+    return {name: {key: value for key, value in cost.items() if value is not None} for name, cost in costs.items()}
+
+
+def _study(name: str) -> Study:
+    """The study of this name.
+
+    Raises:
+        UserError: for an unknown one.
+    """
+    studies = plugins.studies()
+    if name not in studies:
+        raise plugins.unknown("study", name, list(studies), "vaegan compare --help")
+    found: Study = studies[name]
+    return found
 
 
 def _opened(

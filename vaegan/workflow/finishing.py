@@ -8,22 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaegan.baselines import Fitted
 from vaegan.data import SignalSet
 from vaegan.degradation import Degradation
 from vaegan.degradation.base import normal
 from vaegan.domain import Domain
-from vaegan.evaluation.latent import posteriors
+from vaegan.evaluation.latent import observed, posteriors
 from vaegan.evaluation.uncertainty import calibrate
 from vaegan.extras import Extras
 from vaegan.models import Model, Restored
 from vaegan.models.directions import Directions
+from vaegan.models.latent import LatentModel
 from vaegan.models.prior import MixturePrior
 from vaegan.models.spread import Calibration
-from vaegan.models.vaegan import VAEGAN
 from vaegan.recipe import Recipe
 
 MOST_LATENTS = 10_000
 CALIBRATION_ITEMS = 64
+MOST_FITTED = 8_000
+MOST_REPEATS = 8
+MOST_VALUES = 2**26
+BLOCK = 256
 
 
 def learn_extras(model: Model, recipe: Recipe, data: Mapping[str, SignalSet], faithful: Model | None) -> Extras:
@@ -36,8 +41,9 @@ def learn_extras(model: Model, recipe: Recipe, data: Mapping[str, SignalSet], fa
         data: training and validation split.
         faithful: the model before its first adversarial stage.
     """
-    if not isinstance(model, VAEGAN) or 0 in model.latent_shape:
-        return Extras(faithful=faithful)
+    baselines = fit_baselines(recipe, data["train"])
+    if not isinstance(model, LatentModel) or 0 in model.latent_shape:
+        return Extras(faithful=faithful, baselines=baselines)
     evaluation, degradation = recipe.evaluation, recipe.degradation()
     prior, directions = _of_latents(
         model, recipe.domain, data["train"], degradation, evaluation.samples, evaluation.seed
@@ -48,11 +54,39 @@ def learn_extras(model: Model, recipe: Recipe, data: Mapping[str, SignalSet], fa
             spread_of(model, evaluation.spread, evaluation.seed),
             recipe.domain,
             data["val"],
-            degradation,
+            recipe.degradation("val"),
             n=CALIBRATION_ITEMS,
             seed=evaluation.seed,
         )
-    return Extras(prior, directions, calibration, faithful)
+    return Extras(prior, directions, calibration, faithful, baselines)
+
+
+def fit_baselines(recipe: Recipe, train: SignalSet) -> dict[str, dict[str, Tensor]]:
+    """Fits the domain's classical methods that learn, on training items under the training's degradations.
+
+    Returns:
+        What each learned, by its name.
+    """
+    learning = {name: method for name, method in recipe.domain.baselines().items() if isinstance(method, Fitted)}
+    degradation = recipe.degradation()
+    if not learning or (degradation is None and train.observed is None):
+        return {}
+    n = min(len(train), MOST_FITTED, max(1, MOST_VALUES // int(np.prod(train.signals.shape[1:]))))
+    seed = recipe.evaluation.seed
+    rows = np.sort(np.random.default_rng((seed, 7)).permutation(len(train))[:n])
+    # Few items are seen under several degradations each, so that a mixture is covered.
+    parts = [
+        observed(recipe.domain, train, rows[first : first + BLOCK], degradation, f"fit/{seed}/{again}/{first}")
+        for again in range(max(1, min(MOST_REPEATS, MOST_FITTED // n)))
+        for first in range(0, n, BLOCK)
+    ]
+    x, y = (torch.cat([part[i] for part in parts]).numpy() for i in (0, 1))  # type: ignore[misc]
+    masks = [torch.ones_like(part[1][:, :1], dtype=torch.bool) if part[2] is None else part[2] for part in parts]
+    mask = None if all(part[2] is None for part in parts) else torch.cat(masks).numpy()
+    return {
+        name: {key: torch.from_numpy(np.array(value)) for key, value in method.fit(y, mask, x).state().items()}  # type: ignore[attr-defined]
+        for name, method in learning.items()
+    }
 
 
 class spread_of:  # noqa: N801 - reads as a function
@@ -82,7 +116,7 @@ class spread_of:  # noqa: N801 - reads as a function
 
 
 def _of_latents(
-    model: VAEGAN, domain: Domain, train: SignalSet, degradation: Degradation | None, samples: int, seed: int
+    model: LatentModel, domain: Domain, train: SignalSet, degradation: Degradation | None, samples: int, seed: int
 ) -> tuple[MixturePrior | None, Directions | None]:
     """The mixture and the attribute vectors, where they are wanted: both from one pass over training items."""
     if not samples and train.attributes is None:

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from vaegan.data import SignalSet
+from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, build
 from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
@@ -25,10 +25,11 @@ from vaegan.evaluation.latent import interpolate, latent_report, posteriors, sep
 from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import MIXTURE, MODEL, PAIRED, Generation, Restoration, Tradeoff, Uncertainty
 from vaegan.evaluation.tradeoff import evaluate_tradeoff
-from vaegan.evaluation.uncertainty import evaluate_uncertainty
+from vaegan.evaluation.uncertainty import Validation, evaluate_uncertainty
 from vaegan.metrics.features import Extractor, default_extractor
+from vaegan.metrics.restoration import Metric
 from vaegan.models import Model
-from vaegan.models.vaegan import VAEGAN
+from vaegan.models.latent import LatentModel
 from vaegan.recipe import Recipe
 from vaegan.run import Run, read_json, write_json
 from vaegan.workflow.finishing import spread_of
@@ -115,13 +116,21 @@ def evaluate(
     return Findings(found, restoration, generation, uncertainty, tradeoff)
 
 
-def report(run: Run, findings: Findings, command: str) -> Path:
-    """Writes ``metrics.json`` and ``report.html`` into the run's folder; returns the report's place."""
-    write_json(run.folder / "metrics.json", findings.metrics)
+def report(run: Run, findings: Findings, command: str, folder: Path | None = None) -> Path:
+    """Writes ``metrics.json`` and ``report.html``; returns the report's place.
+
+    Args:
+        run: the run; before other data (:meth:`~vaegan.run.Run.on`) where it was judged on those.
+        findings: what :func:`evaluate` found.
+        command: what repeats it, for the page.
+        folder: where they go; by default the run's own.
+    """
+    folder = folder or run.folder
+    write_json(folder / "metrics.json", findings.metrics)
     training = read_json(run.folder / "training.json")
     warnings = {f"warning {i + 1}": warning for i, warning in enumerate(training["warnings"])}
     return write_report(
-        run.folder / "report.html",
+        folder / "report.html",
         title=run.name,
         metrics=findings.metrics,
         restoration=findings.restoration,
@@ -131,6 +140,7 @@ def report(run: Run, findings: Findings, command: str) -> Path:
         curves=training["curves"],
         notes={**findings.metrics.get("latent", {}), **warnings},
         command=command,
+        further=run.domain.report_sections(lambda recording: run.restore(recording).recording, run.recipe.evaluation.n),
     )
 
 
@@ -179,19 +189,24 @@ def describe(items: Items, training: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def judge_restoration(runs: Mapping[str, Run], items: Items, progress: Any) -> Restoration | None:
+def judge_restoration(
+    runs: Mapping[str, Run], items: Items, progress: Any, measures: Mapping[str, Metric] | None = None
+) -> Restoration | None:
     """Runs by name on the same degraded items, under the conditions of the first; ``None`` where there is none."""
     evaluation = next(iter(runs.values())).recipe.evaluation
-    if not evaluation.conditions and items.test.observed is None:
+    restorers = {name: _restorer(run.model) for name, run in runs.items() if run.model.restores}
+    if not restorers or (not evaluation.conditions and items.test.observed is None):
         return None
     return evaluate_restoration(
-        {name: _restorer(run.model) for name, run in runs.items()},
+        restorers,
         items.domain,
         items.test,
         items.val,
         evaluation.conditions,
         n=evaluation.n,
         seed=evaluation.seed,
+        baselines=next(iter(runs.values())).baselines(),
+        measures=measures,
         progress=progress,
     )
 
@@ -204,7 +219,7 @@ def judge_generation(
     evaluation = first.recipe.evaluation
     draws: dict[str, Draw] = {}
     for name, run in runs.items():
-        if run.recipe.evaluation.samples:
+        if run.recipe.evaluation.samples and run.model.generates:
             draws[name] = run.draws()
             if run.extras.prior is not None:
                 draws[MIXTURE.format(name)] = run.draws(mixture=True)
@@ -221,7 +236,7 @@ def judge_generation(
         device=next(first.model.parameters()).device,
         progress=progress,
     )
-    if isinstance(first.model, VAEGAN) and len(items.test) > 1:
+    if isinstance(first.model, LatentModel) and len(items.test) > 1:
         line = interpolate(first.model, items.domain, items.test, seed=evaluation.seed)
         return replace(found, interpolation=line)
     return found
@@ -241,6 +256,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
         conditions,
         n=min(evaluation.n, MOST_UNCERTAIN),
         seed=evaluation.seed,
+        validation=None if items.val is None else Validation(items.val, _conditions(run.recipe, items, "val")),
         progress=progress,
     )
 
@@ -266,7 +282,7 @@ def _judge_tradeoff(run: Run, items: Items, extractors: tuple[Extractor, ...], p
 
 def _judge_latent(run: Run, items: Items) -> dict[str, Any] | None:
     """What the latent carries, and how well attributes can be read from it."""
-    if not isinstance(run.model, VAEGAN):
+    if not isinstance(run.model, LatentModel):
         return None
     evaluation = run.recipe.evaluation
     conditions = _conditions(run.recipe, items) if run.recipe.degradations or items.test.observed is not None else {}
@@ -294,11 +310,12 @@ def _judge_latent(run: Run, items: Items) -> dict[str, Any] | None:
     return found
 
 
-def _conditions(recipe: Recipe, items: Items) -> dict[str, Degradation | None]:
+def _conditions(recipe: Recipe, items: Items, split: Split = "test") -> dict[str, Degradation | None]:
     """Degradations by name; pairs come as they are."""
     if items.test.observed is not None:
         return {PAIRED: None}
-    return {name: build(name, items.domain.degradations()) for name in recipe.evaluation.conditions}
+    makers = items.domain.on_split(split).degradations()
+    return {name: build(name, makers) for name in recipe.evaluation.conditions}
 
 
 def _restorer(model: Model) -> Restorer:
@@ -317,7 +334,7 @@ def extractors_of(run: Run, inception: Path | None) -> tuple[Extractor, ...]:
     return default_extractor(
         run.domain.spec,
         domain_features=run.domain.features(),
-        judge=model.judge if isinstance(model, VAEGAN) else None,
+        judge=getattr(model, "judge", None),
         inception=inception,
     )
 

@@ -15,17 +15,18 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from vaegan.data import SignalSet
-from vaegan.degradation import build
+from vaegan.degradation import build, observe
 from vaegan.domain import Domain
 from vaegan.drawing import grid
 from vaegan.errors import UserError
 from vaegan.evaluation.latent import latent_report
 from vaegan.models import Model
-from vaegan.models.vaegan import VAEGAN
+from vaegan.models.latent import LatentModel
 from vaegan.recipe import Recipe, Stage, data_sets, identity
 from vaegan.run import RUNS, Run, read_json, recipe_json, save, write_json
 from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
 from vaegan.workflow.finishing import learn_extras
+from vaegan.workflow.memory import PeakMemory
 from vaegan.workflow.opening import check_signals, tell_about
 
 PICTURES = 8
@@ -60,7 +61,7 @@ def train(
     chief = int(os.environ.get("RANK", "0")) == 0
     tell_about(data["train"], console if chief else None)
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
-        build(condition, recipe.domain.degradations())
+        build(condition, recipe.domain.on_split("test").degradations())
     sha = data["train"].fingerprint
     folder = out or RUNS / name / identity(name, recipe, sha)
     classes = _classes(recipe, data["train"])
@@ -68,13 +69,15 @@ def train(
     model = recipe.model.build(recipe.domain.spec, classes)
     if chief:
         _claim(folder, name, recipe, sha)
+    memory = PeakMemory()
     states, before = _train_stages(name, recipe, model, data, folder, device, classes, console)
+    peak = memory.mib()
     run = Run(folder, name, recipe, model.eval())
     if chief:
         save(folder, name, recipe, model)
         extras = learn_extras(model, recipe, data, before)
         extras.save(folder / "model")
-        write_json(folder / "training.json", {**_history(states, data), "sha256": sha})
+        write_json(folder / "training.json", {**_history(states, data), "peak_memory_mib": peak, "sha256": sha})
         run = replace(run, extras=extras)
     make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
@@ -181,6 +184,8 @@ def _feed(
         data,
         domain.to_model,
         degradation,  # type: ignore[arg-type]
+        gaps=domain.spec.gaps,
+        fixed=stage.objective.observed_only,
         batch=stage.training.batch // world,
         device=fabric.device,
         seed=stage.training.seed,
@@ -195,23 +200,25 @@ def _monitor(domain: Domain, val: SignalSet, degradation: Any) -> Monitor:
     """Active units, and pictures of a few validation items restored and of a few samples."""
     shown = val.take(range(min(PICTURES, len(val))))
     x = domain.to_model(torch.from_numpy(np.array(shown.signals))).float()
-    y, mask = x, None
+    partner = None
     if shown.observed is not None:
-        y = domain.to_model(torch.from_numpy(np.array(shown.observed))).float()
-    elif degradation is not None:
-        measured = degradation(x, generator=torch.Generator().manual_seed(0))
-        y, mask = measured.y, measured.mask
+        partner = domain.to_model(torch.from_numpy(np.array(shown.observed))).float()
+    seen = observe(x, degradation, gaps=domain.spec.gaps, observed=partner, generator=torch.Generator().manual_seed(0))
+    y, mask, x = seen.y, seen.mask, seen.x
 
     @torch.no_grad()
     def look(model: Model, log: Log, samples: int) -> None:
         device = next(model.parameters()).device
-        restored = model.restore(y.to(device), None if mask is None else mask.to(device)).mean.float().cpu()
-        rows = [domain.draw(domain.to_physical(s.clamp(-1, 1)).numpy()) for s in (y, restored, x)]
-        log.picture("restored", grid(np.concatenate(rows), columns=len(shown)), samples)
-        classes = torch.arange(16, device=device) % model.classes if model.classes else None
-        drawn = model.sample(16, generator=torch.Generator(device).manual_seed(0), condition=classes).float().cpu()
-        log.picture("sampled", grid(domain.draw(domain.to_physical(drawn.clamp(-1, 1)).numpy()), columns=4), samples)
-        if isinstance(model, VAEGAN):
+        if model.restores:
+            restored = model.restore(y.to(device), None if mask is None else mask.to(device)).mean.float().cpu()
+            rows = [domain.draw(domain.to_physical(s.clamp(-1, 1)).numpy()) for s in (y, restored, x)]
+            log.picture("restored", grid(np.concatenate(rows), columns=len(shown)), samples)
+        if model.generates:
+            classes = torch.arange(16, device=device) % model.classes if model.classes else None
+            drawn = model.sample(16, generator=torch.Generator(device).manual_seed(0), condition=classes)
+            pictures = domain.draw(domain.to_physical(drawn.float().cpu().clamp(-1, 1)).numpy())
+            log.picture("sampled", grid(pictures, columns=4), samples)
+        if isinstance(model, LatentModel):
             part = val.take(range(min(128, len(val))))
             units = latent_report(model, domain, part, degradation)
             if units["active_units"] is not None:

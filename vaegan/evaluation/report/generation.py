@@ -15,6 +15,10 @@ from vaegan.evaluation.verdict import Methods, share, split_name
 
 MOST_SAMPLES = 64
 MEMORISATION = ("nearer_than_test", "copies")
+OWN_JUDGE = (
+    "<strong>Read with care:</strong> here the model's own discriminator judges the draws that it was trained against. It "
+    "flatters them, and its numbers compare with nothing outside of this run."
+)
 KID, KID_FACTOR = "kid ×1,000", 1000.0
 MEANINGS = {
     "fid": "distance between the features of drawn and of real signals, each taken as one normal distribution; it falls "
@@ -28,6 +32,9 @@ MEANINGS = {
     "f1": "harmonic mean of precision and recall",
     "density": "precision that counts how many real neighbourhoods a draw lies in; 1 is as dense as real ones, and more is "
     "possible",
+    "modes": "classes that are drawn at least once, as a classifier sees them; it grows with the number of draws, so it is "
+    "to be read beside real items of the same number",
+    "mode_kl": "how far the shares of the classes are from those of real items, in nats; 0 for the same shares",
     "coverage": "share of the real signals that have a draw in their neighbourhood; steadier than recall where there are "
     "outliers",
 }
@@ -85,7 +92,8 @@ def _tables(methods: Methods, own: Collection[str]) -> str:
         table = results_table(
             f"Generation, by {judge}", rows, own=ours, among=ours if len(ours) > 1 else [], hints=hints, items=items
         )
-        parts.append(f"<h3>{escape(f'By {extractor}' if extractor else 'Measures')}</h3>{table}")
+        own_judge = f'<p class="hint">{OWN_JUDGE}</p>' if extractor == "discriminator" else ""
+        parts.append(f"<h3>{escape(f'By {extractor}' if extractor else 'Measures')}</h3>{own_judge}{table}")
         used += [metric for by in rows.values() for metric in by]
     if len(parts) > 1:
         parts.insert(0, "<p>Each extractor sees in its own way: numbers of different extractors do not compare.</p>")

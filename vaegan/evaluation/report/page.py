@@ -17,6 +17,7 @@ from vaegan.evaluation.report.generation import generation_section
 from vaegan.evaluation.report.markup import definitions, duration, escape
 from vaegan.evaluation.report.pictures import HINT, ZOOM
 from vaegan.evaluation.report.restoration import pictures_section, results_section, worst_section
+from vaegan.evaluation.report.study import study_section
 from vaegan.evaluation.report.tradeoff import tradeoff_section
 from vaegan.evaluation.report.uncertainty import uncertainty_section
 from vaegan.evaluation.result import MODEL, Generation, Restoration, Tradeoff, Uncertainty
@@ -39,6 +40,7 @@ def write_report(
     curve_axis: str = "samples seen",
     models: Sequence[str] = (MODEL,),
     differences: Differences | None = None,
+    further: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes the report, under a temporary name first, so that a reader never finds half of it.
 
@@ -58,6 +60,7 @@ def write_report(
         models: the methods that are our own; with several the page compares them.
         differences: of every pair of them on the same items, see
             :func:`vaegan.evaluation.comparison.paired_differences`.
+        further: sections of the domain's own, title to HTML; see :meth:`vaegan.domain.Domain.report_sections`.
 
     Returns:
         The page's path.
@@ -69,9 +72,11 @@ def write_report(
     sections = {
         "What was trained, and for how long" if "cost" in metrics else "The data": _trained_on(metrics),
         "Models side by side": summary_section({**metrics, "generation": samples}, own),
+        "Beside what was published": study_section(metrics, own),
         "Results": results_section(conditions, restoration, own),
         "Paired differences": paired_section(differences),
         "Pictures": pictures_section(restoration),
+        **(further or {}),
         "Generation": generation_section(samples, generation, own),
         "Uncertainty": uncertainty_section(widths, uncertainty),
         "Faithful or realistic": tradeoff_section(tradeoff),
@@ -80,14 +85,28 @@ def write_report(
         "Where it fails": worst_section(restoration),
         "To repeat this": _repeat(metrics.get("environment", {}), command),
     }
+    shown = _verdict(conditions, samples, restoration, own, differences or {})
+    return write_page(path, title=title, kicker=metrics.get("recipe", "") or "Report", verdict=shown, sections=sections)
+
+
+def write_page(path: str | Path, *, title: str, kicker: str, verdict: str, sections: Mapping[str, str]) -> Path:
+    """Writes a page of sections, under a temporary name first; those that are empty are left out.
+
+    Args:
+        path: of the page.
+        title: for example the recipe's name.
+        kicker: what kind of page it is.
+        verdict: what it comes to, HTML.
+        sections: HTML by heading.
+    """
     body = "".join(sections.values())
     known = {f"part-{i + 1}": part for i, part in enumerate(part for part in sections.items() if part[1])}
     folder = resources.files("vaegan.evaluation.report")
     page = Template(folder.joinpath("report.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
-        kicker=escape(metrics.get("recipe", "") or "Report"),
+        kicker=escape(kicker),
         style=folder.joinpath("report.css").read_text(encoding="utf-8"),
-        verdict=_verdict(conditions, samples, restoration, own, differences or {}),
+        verdict=verdict,
         contents=_contents({anchor: name for anchor, (name, _) in known.items()}) + (HINT if ZOOM in body else ""),
         body="\n".join(
             f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">{escape(name)}</h2>{content}</section>'
@@ -161,7 +180,7 @@ def _trained_on(metrics: Mapping[str, Any]) -> str:
     if seen is None and seconds is not None and speed is not None:
         seen = round(seconds * speed)
     facts: dict[str, Any] = {
-        "Data": data.get("source"),
+        "Judged on": data.get("source"),
         "Training items": data.get("n_train"),
         "Validation items": data.get("n_val"),
         "Test items": data.get("n_test"),

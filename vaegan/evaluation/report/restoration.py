@@ -18,6 +18,9 @@ MEANINGS = {
     "rmse": "root of the mean squared error, in the signal's own unit",
     "mae": "mean absolute error, in the signal's own unit",
     "nrmse": "norm of the error as a share of the norm of the truth",
+    "mse[max-rescaled]": "mean squared error after each signal is divided by its own maximum: hides errors of brightness",
+    "nrmse[max-rescaled]": "the same of the norm of the error",
+    "ssim[max-rescaled]": "the same of structural similarity, in a flat window of 7 samples",
 }
 
 

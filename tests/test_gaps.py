@@ -1,0 +1,162 @@
+"""Samples that are missing: NaN in the data, a mask for the network, left out by losses and measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaegan.baselines import Baseline, Filter, Fitted
+from vaegan.data import SignalSet, Split
+from vaegan.degradation import build, observe
+from vaegan.domain import Domain, Recording
+from vaegan.errors import DataError
+from vaegan.evaluation.evaluator import evaluate_restoration
+from vaegan.extras import Extras
+from vaegan.metrics.restoration import RESTORATION
+from vaegan.models import RestoringConfig
+from vaegan.objectives import Batch, ModernObjective, VAEObjective
+from vaegan.recipe import Recipe
+from vaegan.run import Run
+from vaegan.signal import Axis, SignalSpec
+from vaegan.testing import check_domain, check_objective
+from vaegan.training import Feed
+from vaegan.workflow.finishing import fit_baselines
+
+SPEC = SignalSpec(1, (Axis("angle", 32),), "m", (0.0, 10.0), gaps=True)
+CONFIG = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
+
+
+@dataclass(frozen=True)
+class Scale(Baseline):
+    """A factor that is fitted."""
+
+    name: str = "scale"
+    strengths: tuple[float, ...] = (1.0,)
+    factor: float = field(default=float("nan"))
+
+    def restore(self, y: np.ndarray, mask: np.ndarray | None, strength: float) -> np.ndarray:
+        return np.nan_to_num(y * self.factor).astype(np.float32)
+
+    def fit(self, y: np.ndarray, mask: np.ndarray | None, x: np.ndarray) -> Scale:
+        known = ~np.isnan(x)
+        return replace(self, factor=float((x * y)[known].sum() / np.square(y[known]).sum()))
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"factor": np.asarray([self.factor])}
+
+    def with_state(self, state: dict[str, np.ndarray]) -> Scale:
+        return replace(self, factor=float(state["factor"][0]))
+
+
+class Gappy(Domain):
+    """Ranges in metres, every fifth of which has no echo."""
+
+    @property
+    def spec(self) -> SignalSpec:
+        return SPEC
+
+    def dataset(self, split: Split) -> SignalSet:
+        generator = np.random.default_rng({"train": 0, "val": 1, "test": 2}[split])
+        signals = (
+            generator.uniform(2, 8, (12, 1, 1)) + np.sin(np.arange(32) / 4) + generator.normal(0, 0.01, (12, 1, 32))
+        )
+        signals[:, :, ::5] = np.nan
+        return SignalSet(signals.astype(np.float32), np.asarray([f"{split}{i}" for i in range(12)]))
+
+    def baselines(self) -> dict[str, Baseline]:
+        return {"median": super().baselines()["median"], "scale": Scale()}
+
+
+RECIPE = Recipe("gaps", Gappy(), CONFIG, degradations=("noise sigma=0.1",))
+
+
+def test_the_contract_takes_gaps() -> None:
+    checks = check_domain(Gappy())
+    assert all(check.passed for check in checks), checks
+
+
+def test_a_feed_turns_nan_into_a_mask() -> None:
+    feed = Feed(
+        Gappy().dataset("train"),
+        Gappy().to_model,
+        RECIPE.degradation(),
+        batch=4,
+        device=torch.device("cpu"),
+        gaps=True,
+    )
+    batch, _ = feed(0, 0.0)
+    assert batch.known is not None and batch.mask is not None
+    assert not batch.known[..., ::5].any() and batch.known.float().mean() == 1 - 7 / 32
+    assert torch.equal(batch.mask, batch.known)
+    assert batch.x.isfinite().all() and batch.y.isfinite().all()
+    assert batch.measure is not None
+    assert batch.measure(batch.x, None).y.shape == batch.x.shape
+
+
+def test_what_a_degradation_drops_is_not_observed_either() -> None:
+    x = Gappy().to_model(torch.from_numpy(Gappy().dataset("test").signals))
+    seen = observe(x, build("noise sigma=0", Gappy().degradations()), gaps=True)
+    assert seen.known is not None and torch.equal(seen.y, seen.x)
+    assert torch.equal(seen.known, ~x.isnan())
+
+
+@pytest.mark.parametrize("objective", [VAEObjective(squared=False), ModernObjective(prior_samples=True)])
+def test_unknown_truth_has_no_gradient(objective: VAEObjective | ModernObjective) -> None:
+    torch.manual_seed(0)
+    model = CONFIG.build(SPEC)
+    x = torch.rand(3, 1, 32) * 2 - 1
+    known = torch.rand(3, 1, 32) > 0.5
+    batch = Batch(torch.where(known, x, 0.0), x, known, known=known, progress=0.5)
+    check_objective(objective, model, batch)
+    restored = torch.rand(3, 1, 32, requires_grad=True)
+    batch.judged(restored).sum().backward()
+    assert restored.grad is not None and torch.equal(restored.grad > 0, known)
+
+
+@pytest.mark.parametrize("name", list(RESTORATION))
+def test_measures_leave_unknown_truth_out(name: str) -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(0, 10, (2, 1, 32))
+    truth[0, :, 20:] = np.nan
+    restored = np.nan_to_num(truth, nan=5.0) + 0.5
+    spoilt = restored.copy()
+    spoilt[0, :, 20:] = -1e6
+    function = RESTORATION[name].function
+    assert np.isfinite(function(restored, truth, 10.0)).all()
+    np.testing.assert_array_equal(function(spoilt, truth, 10.0), function(restored, truth, 10.0))
+    if name == "mae":
+        np.testing.assert_allclose(function(restored, truth, 10.0), 0.5)
+
+
+def test_a_fitted_baseline_is_judged_only_when_it_is_fitted(tmp_path: Path) -> None:
+    learned = fit_baselines(RECIPE, Gappy().dataset("train"))
+    assert 0.5 < float(learned["scale"]["factor"]) < 1.0  # noise makes the best factor smaller than 1
+    Extras(baselines=learned).save(tmp_path)
+    model = CONFIG.build(SPEC)
+    kept = Extras.load(tmp_path, model, model)
+    run = Run(tmp_path, "gaps", RECIPE, model.eval(), kept)
+    arguments = {"n": 4, "seed": 0}
+    restorers = {"model": lambda y, mask: model.restore(y, mask).mean.detach()}
+    test, val = Gappy().dataset("test"), Gappy().dataset("val")
+    fitted = evaluate_restoration(
+        restorers, Gappy(), test, val, ["noise sigma=0.1"], baselines=run.baselines(), **arguments
+    )
+    plain = evaluate_restoration(restorers, Gappy(), test, val, ["noise sigma=0.1"], **arguments)
+    assert isinstance(run.baselines()["scale"], Fitted) and isinstance(run.baselines()["median"], Filter)
+    assert set(fitted.numbers["noise sigma=0.1"]) - set(plain.numbers["noise sigma=0.1"]) == {"scale"}
+    assert fitted.numbers["noise sigma=0.1"]["scale"]["mae"]["mean"] > 0
+
+
+def test_a_recording_with_gaps_comes_back_whole() -> None:
+    run = Run(Path("nowhere"), "gaps", RECIPE, CONFIG.build(SPEC).eval())
+    signals = Gappy().dataset("test").signals[:2]
+    restored = run.restore(Recording(signals, Path("scan.log"), "test"), samples=2)
+    assert np.isfinite(restored.mean).all() and restored.spread is not None
+    broken = signals.copy()
+    broken[0, 0, 3] = np.inf
+    with pytest.raises(DataError, match="1 values that are not finite"):
+        run.restore(Recording(broken, Path("scan.log"), "test"))

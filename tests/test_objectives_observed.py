@@ -1,0 +1,145 @@
+"""Objectives that never see a clean signal: their gradients, their assumptions, and what they learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vaegan.data import SignalSet
+from vaegan.degradation import Degradation, GaussianNoise, Measurement
+from vaegan.errors import UserError
+from vaegan.models import RestoringConfig
+from vaegan.objectives import AmbientObjective, Batch, BlindSpotObjective, Objective, ThinningObjective
+from vaegan.signal import Axis, SignalSpec
+from vaegan.testing import check_objective
+from vaegan.training import Adam, Feed, TrainingConfig, fit, make_fabric
+
+PICTURE = SignalSpec(1, (Axis("height", 16), Axis("width", 16)), "1", (-1, 1))
+TRACE = SignalSpec(2, (Axis("time", 32),), "V", (-1, 1))
+OBJECTIVES = (
+    BlindSpotObjective(share=0.2),
+    ThinningObjective(law="gamma", level=4.0),
+    ThinningObjective(law="gaussian", level=0.1),
+    AmbientObjective(penalty_every=1),
+)
+SMALL = RestoringConfig(latent=4, width=8, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
+
+
+def batch_of(spec: SignalSpec, *, masked: bool = False) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    x = 1.6 * torch.rand((3, *spec.shape), generator=generator) - 0.8
+    y = (x + 0.1 * torch.randn(x.shape, generator=generator)).clamp(-1, 1)
+    mask = torch.rand((3, 1, *spec.sizes), generator=generator) < 0.8 if masked else None
+
+    def measure(signal, rng):
+        return Measurement(signal + 0.1 * torch.randn(signal.shape, generator=rng, dtype=signal.dtype), mask)
+
+    return Batch(x, y, mask, step=0, progress=0.5, measure=measure)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{type(o).__name__}-{getattr(o, 'law', '')}")
+@pytest.mark.parametrize("spec", [PICTURE, TRACE], ids=["2D", "1D"])
+def test_gradients_are_each_players_own(objective: Objective, spec: SignalSpec) -> None:
+    for masked in (False, True):
+        check_objective(objective, SMALL.build(spec), batch_of(spec, masked=masked))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{type(o).__name__}-{getattr(o, 'law', '')}")
+def test_the_clean_signal_is_not_looked_at(objective: Objective) -> None:
+    model, batch = SMALL.build(PICTURE), batch_of(PICTURE)
+    blind = replace(batch, x=torch.full_like(batch.x, torch.nan))
+    losses = [objective.losses(model, b, torch.Generator().manual_seed(3)) for b in (batch, blind)]
+    for player in objective.players:
+        assert torch.isfinite(losses[1][player])
+        assert torch.equal(losses[0][player], losses[1][player])
+
+
+def test_parts_of_gamma_noise_are_independent_and_unbiased() -> None:
+    objective, looks, share = ThinningObjective(law="gamma", level=4.0), 4.0, 0.7
+    n = 200_000
+    generator = torch.Generator().manual_seed(0)
+    u = 0.3 * torch._standard_gamma(torch.full((1, 1, n), looks), generator=generator) / looks
+    one, two = objective.split(2 * u - 1, torch.tensor([share]), generator)
+    parts = [((part + 1) / 2).flatten() / 0.3 for part in (one, two)]
+    for part, kept in zip(parts, (share, 1 - share), strict=True):
+        assert float(part.mean()) == pytest.approx(1.0, abs=0.02)
+        assert float(part.var()) == pytest.approx(1 / (kept * looks), rel=0.05)
+    assert abs(float(torch.corrcoef(torch.stack(parts))[0, 1])) < 0.01
+
+
+def test_parts_of_gaussian_noise_are_independent() -> None:
+    objective = ThinningObjective(law="gaussian", level=0.1)
+    generator = torch.Generator().manual_seed(0)
+    y = 0.2 + 2 * 0.1 * torch.randn((1, 1, 200_000), generator=generator)
+    one, two = objective.split(y, torch.tensor([0.8]), generator)
+    assert float(one.var()) == pytest.approx(0.04 / 0.8, rel=0.02)
+    assert float(two.var()) == pytest.approx(0.04 / 0.2, rel=0.02)
+    assert abs(float(torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1])) < 0.01
+
+
+def test_a_replaced_sample_takes_a_neighbours_value() -> None:
+    objective = BlindSpotObjective(share=0.5, radius=1)
+    y = torch.arange(64.0).reshape(1, 1, 8, 8)
+    found = objective._neighbours(y, torch.ones_like(y, dtype=torch.bool), torch.Generator().manual_seed(0))
+    rows, columns = (found // 8 - y // 8).abs(), (found % 8 - y % 8).abs()
+    assert bool((rows <= 1).all() and (columns <= 1).all())
+    assert not bool((found == y).any())
+
+
+def smooth_signals(n: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    phase, rate = rng.uniform(0, 6, (n, 1)), rng.uniform(2, 8, (n, 1))
+    time = np.linspace(0, 1, 32)
+    return (0.6 * np.sin(rate * time + phase))[:, None].repeat(2, 1).astype(np.float32)
+
+
+def feed_of(degrade: Degradation, *, fixed: bool, batch: int = 16) -> Feed:
+    signals = smooth_signals(64)
+    data = SignalSet(signals, np.arange(64).astype(str))
+    return Feed(data, lambda x: x, degrade, batch=batch, device=torch.device("cpu"), fixed=fixed, flip=True)
+
+
+def test_each_item_has_one_noisy_copy_for_the_whole_training() -> None:
+    feed = feed_of(GaussianNoise(0.1), fixed=True, batch=64)
+    epochs = []
+    for step in (0, 5):
+        seen, _ = feed(step, 0.0)
+        noise = (seen.y - seen.x)[:, 0]
+        key = [round(float(v), 3) for v in noise.abs().amax(dim=1)]  # mirrored or not
+        epochs.append(sorted(key))
+    assert epochs[0] == epochs[1]
+    fresh = feed_of(GaussianNoise(0.1), fixed=False, batch=64)
+    first, second = (
+        sorted(float(v) for v in (b.y - b.x).abs().amax(dim=(1, 2))) for b, _ in (fresh(0, 0), fresh(5, 0))
+    )
+    assert first != second
+    assert all(o.observed_only for o in OBJECTIVES)
+
+
+@pytest.mark.parametrize("objective", [BlindSpotObjective(share=0.2), ThinningObjective(law="gaussian", level=0.15)],
+                         ids=["blind spot", "thinning"])  # fmt: skip
+def test_noise_is_removed_though_no_clean_signal_was_seen(objective: Objective) -> None:
+    noise = GaussianNoise(0.15)
+    torch.manual_seed(0)
+    model = replace(SMALL, depth=3, width=16, widest=16).build(TRACE)
+    config = TrainingConfig(samples=3_000, batch=16, optimizer=Adam(lr=3e-3), clip=0.2, precision="32-true")
+    feed = feed_of(noise, fixed=True)
+    state = fit(model, objective, feed, config, fabric=make_fabric("cpu", "32-true"))
+    x = torch.from_numpy(smooth_signals(256)[64:])
+    y = noise(x, generator=torch.Generator().manual_seed(9)).y
+    with torch.no_grad():
+        restored = state.averaged.eval().restore(y).mean
+    gain = 10 * torch.log10((y - x).square().mean() / (restored - x).square().mean())
+    assert float(gain) > 3.0
+
+
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(UserError, match="share 0"):
+        BlindSpotObjective(share=0)
+    with pytest.raises(UserError, match="level 0"):
+        ThinningObjective(level=0.0)
+    with pytest.raises(UserError, match="no degradation"):
+        AmbientObjective().losses(SMALL.build(PICTURE), replace(batch_of(PICTURE), measure=None), None)

@@ -1,0 +1,114 @@
+"""A sweep tries every combination once, goes on where it was, and shows what each size costs and gives."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.reports import check_accessible
+from vaegan import plugins
+from vaegan.cli import main
+from vaegan.errors import UserError
+from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.workflow.sweeping import parse_choices, sweep, value_at, with_value
+
+RECIPE = "faces/restoration-dncnn"
+
+
+def test_fields_are_found_and_changed_anywhere_in_a_recipe() -> None:
+    recipe = plugins.recipes()["faces/quickstart"]
+    changed = with_value(with_value(recipe, "model.width", 7), "stages.1.training.batch", 3)
+    assert value_at(changed, "model.width") == 7
+    assert [stage.training.batch for stage in changed.stages] == [recipe.stages[0].training.batch, 3]
+    assert value_at(recipe, "model.width") == recipe.model.width
+
+
+def test_values_have_the_field_s_type() -> None:
+    recipe = plugins.recipes()["faces/quickstart"]
+    choices = parse_choices(recipe, ["model.width=8,16", "stages.0.objective.beta=0.1,1", "model.vector=true,false"])
+    assert choices == {"model.width": [8, 16], "stages.0.objective.beta": [0.1, 1.0], "model.vector": [True, False]}
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ([], "nothing to vary"),
+        (["model.width"], "FIELD=a,b,c"),
+        (["model.width=8", "model.width=16"], "each field once"),
+        (["model.widht=8,16"], "no field 'model.widht'; expected 'widht' to be one of"),
+        (["stages.7.training=1"], "no field 'stages.7.training'"),
+        (["model.width=wide"], "model.width=wide; expected values such as 24"),
+        (["model.width=0,8"], "width is 0"),
+        (["model=1"], "model=1"),
+    ],
+)
+def test_what_cannot_be_varied_is_one_clear_line(vary, said) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_choices(plugins.recipes()["faces/quickstart"], vary)
+
+
+def test_without_optuna_the_extra_is_named(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match=r"pip install 'vaegan\[sweep\]'"):
+        sweep(RECIPE, ["model.width=4,8"])
+
+
+def test_a_sweep_tries_all_goes_on_and_reports(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "sweep"
+    words = ["sweep", RECIPE, "--vary", "model.width=2,4", "--smoke", "--out", str(out), "--device", "cpu", "--json"]
+    assert main([*words, "--trials", "1"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["trials"]) == 1
+    assert main(words) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert sorted(trial["values"]["model.width"] for trial in metrics["trials"]) == [2, 4]
+    assert any(trial["pareto"] for trial in metrics["trials"])
+    for trial in metrics["trials"]:
+        assert min(trial[name] for name in ("psnr", "ms_per_item", "peak_memory_mib", "parameters")) > 0
+        for name in ("recipe.json", "metrics.json"):
+            assert (Path(trial["folder"]) / name).is_file()
+    before = (out / "sweep.json").read_text()
+    assert main(words) == 0
+    assert json.loads(before)["trials"] == json.loads(capsys.readouterr().out)["trials"], "nothing was left to do"
+    with sqlite3.connect(out / "sweep.db") as database:
+        assert database.execute("select count(*) from trials where state = 'COMPLETE'").fetchone() == (2,)
+    check_accessible((out / "report.html").read_text())
+
+
+def trial(width: int, psnr: float, ms: float, mib: float, *, pareto: bool) -> dict[str, object]:
+    values = {"model.width": width, "model.norm": "none" if width < 32 else "batch"}
+    return {
+        "values": values,
+        "psnr": psnr,
+        "ms_per_item": ms,
+        "peak_memory_mib": mib,
+        "pareto": pareto,
+        "parameters": 9,
+    }
+
+
+def test_the_page_names_the_best_and_the_front(tmp_path: Path) -> None:
+    metrics = {
+        "recipe": RECIPE,
+        "conditions": ["strokes"],
+        "n": 7,
+        "vary": {"model.width": [16, 32, 64], "model.norm": ["none", "batch"]},
+        "trials": [
+            trial(16, 25.0, 1.0, 300, pareto=True),
+            trial(32, 24.0, 2.0, 500, pareto=False),
+            trial(64, 28.0, 4.0, 900, pareto=True),
+        ],
+    }
+    page = write_sweep(tmp_path / "report.html", metrics, "vaegan sweep x").read_text()
+    check_accessible(page)
+    assert "width 64, norm batch restores best, 28.00 dB; of 3 trials 2 are on the Pareto front" in page
+    assert "PSNR, dB at model.width: 16: 25.00, 32: 24.00, 64: 28.00." in page
+    assert "On the line: width 16, norm none: 25.00 dB at 1.00; width 64, norm batch: 28.00 dB at 4.00." in page
+
+
+def test_a_page_without_trials_says_so(tmp_path: Path) -> None:
+    metrics = {"recipe": RECIPE, "conditions": [], "n": 1, "vary": {"model.width": [1, 2]}, "trials": []}
+    assert "No trial has been finished." in write_sweep(tmp_path / "report.html", metrics, "").read_text()

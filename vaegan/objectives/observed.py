@@ -1,0 +1,185 @@
+"""Learning to restore without a clean signal: from one observed copy of each, and nothing else.
+
+None of these looks at ``Batch.x``. What they assume instead is said of each; where it does not hold, as with noise that
+is the same in neighbouring samples, they learn the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vaegan.degradation.base import normal, per_sample, uniform
+from vaegan.errors import UserError
+from vaegan.models.base import Model
+from vaegan.models.latent import LatentModel
+from vaegan.objectives import terms
+from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
+from vaegan.objectives.cut import Noise, as_latent, encode
+
+Law = Literal["gamma", "gaussian"]
+
+
+class _ObservedObjective(Objective):
+    """One loss for encoder and decoder: that of a restoration made from ``shown``, against ``wanted``, plus β KL."""
+
+    players: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    observed_only: ClassVar[bool] = True
+
+    beta: float
+
+    def _loss(
+        self, model: LatentModel, batch: Batch, shown: Tensor, wanted: Tensor, weight: Tensor, noise: Noise
+    ) -> Tensor:
+        """Σ weight (x̃ − wanted)² / Σ [weight > 0], an item's weights being 0 where it is not judged."""
+        elements = prod(batch.y.shape[1:])
+        encoded = encode(model, replace(batch, y=shown), noise, cut=False)
+        restored = model.decode(encoded.leaves[0], encoded.context, batch.condition)
+        judged = (weight > 0).expand_as(restored)
+        error = (weight * torch.where(judged, restored - wanted, 0.0).square()).sum() / judged.sum().clamp(min=1)
+        return error + self.beta * terms.kl_free_bits(encoded.q, 0.0) / elements
+
+    def backward(self, model: Model, batch: Batch, generator: torch.Generator | None) -> Step:
+        """One pass for both players, whose loss is the same."""
+        loss = self.losses(model, batch, generator)["encoder"]
+        parameters = [p for name in self.players for p in trainable(model.players()[name])]
+        assign(parameters, gradient([loss], parameters))
+        return Step({"observed": loss.detach()})
+
+
+@dataclass(frozen=True)
+class BlindSpotObjective(_ObservedObjective):
+    """Noise2Void (Krull, Buchholz and Jug 2019, Eq. 7): some samples are replaced by a neighbour's value and predicted.
+
+    ``L = mean over the replaced samples i of (f(ŷ)_i − y_i)² + β KL``. As the network never sees y_i, it can learn no
+    more of it than its neighbours tell, which is the signal where noise is independent between samples and of mean zero
+    given the signal (in model units: a curved scaling of multiplicative noise breaks that). It must forgo what y_i
+    itself tells, which costs most where noise is light.
+
+    Args:
+        share: of the samples that are replaced in each item.
+        radius: largest distance of the neighbour, in samples along each axis.
+        beta: weight of the KL (in nats) divided by the signal's number of elements.
+    """
+
+    share: float = 0.05
+    radius: int = 2
+    beta: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not (0 < self.share < 1 and self.radius >= 1):
+            raise UserError(
+                f"share {self.share} and radius {self.radius}", expected="a share in (0, 1) and a radius of 1 or more"
+            )
+
+    def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
+        """The squared error of the replaced samples, plus β KL, the same for both players."""
+        latent = as_latent(model)
+        noise = Noise.draw(latent, batch, generator)
+        seen = torch.ones_like(batch.y[:, :1], dtype=torch.bool) if batch.mask is None else batch.mask
+        hidden = (uniform(tuple(seen.shape), batch.y, generator) < self.share) & seen
+        shown = torch.where(hidden, self._neighbours(batch.y, seen, generator), batch.y)
+        loss = self._loss(latent, batch, shown, batch.y, hidden.to(batch.y), noise)
+        return dict.fromkeys(self.players, loss)
+
+    def _neighbours(
+        self,
+        y: Float[Tensor, "batch channels *space"],
+        seen: Bool[Tensor, "batch 1 *space"],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "batch channels *space"]:
+        """For every sample the value of one nearby; the item's mean where that was not observed."""
+        index = torch.zeros_like(y[:, :1], dtype=torch.long)
+        for axis, size in enumerate(y.shape[2:]):
+            span = 2 * self.radius + 1
+            shift = (uniform(tuple(index.shape), y, generator) * span).long().clamp(max=span - 1) - self.radius
+            shift = shift + (shift == 0) if axis == 0 else shift  # never the sample itself
+            at = torch.arange(size, device=y.device).view(-1, *(1 for _ in y.shape[3 + axis :]))
+            place = at + shift
+            place = torch.where(place < 0, -place, place)
+            place = torch.where(place >= size, 2 * size - 2 - place, place).clamp(0, size - 1)
+            index = index * size + place
+        flat = index.flatten(1).unsqueeze(1)
+        count = seen.flatten(1).sum(1).clamp(min=1)
+        mean = torch.where(seen, y, 0.0).flatten(2).sum(2) / count.unsqueeze(1)
+        values = torch.where(seen, y, mean.view(*mean.shape, *(1 for _ in y.shape[2:]))).flatten(2)
+        return values.gather(2, flat.expand(-1, y.shape[1], -1)).view_as(y)
+
+
+@dataclass(frozen=True)
+class ThinningObjective(_ObservedObjective):
+    """Splits an observation of known noise into two that are independent, and predicts one from the other.
+
+    With a share ε of what was observed (data thinning, Neufeld et al. 2024; Gaussian noise: Pang et al. 2021, Eq. 8):
+
+    - gamma, ``u = x n``, ``n ~ Gamma(L, 1/L)``, ``u = (y + 1) / 2``: with ``B ~ Beta(ε L, (1 − ε) L)`` the parts ``u B
+      / ε`` and ``u (1 − B) / (1 − ε)`` are independent given x, of mean x, and of ``ε L`` and ``(1 − ε) L`` looks;
+    - gaussian, ``y = x + s n``: with ``w ~ N(0, 1)`` and ``a = √((1 − ε) / ε)`` the parts ``y + a s w`` and ``y − s w / a``.
+
+    ``L = mean of (1 − ε) (f(part 1) − part 2)² + β KL``; its minimum is that of the paired loss for a signal seen with
+    a share ε. The nearer ε is to 1, the more the network sees of what it will see in use, and the noisier is what it is
+    held against.
+
+    Args:
+        law: of the noise.
+        level: looks L of gamma noise; sigma of Gaussian noise as a share of the full range (``s = 2 sigma`` in model units).
+        low, high: ε is drawn between them for each item.
+        beta: weight of the KL (in nats) divided by the signal's number of elements.
+    """
+
+    law: Law = "gamma"
+    level: float = 4.0
+    low: float = 0.6
+    high: float = 0.95
+    beta: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.law not in get_args(Law):
+            raise UserError(
+                f"law {self.law!r}", expected=f"one of {', '.join(get_args(Law))}", mend="set objective.law"
+            )
+        if not (self.level > 0 and 0 < self.low <= self.high < 1):
+            raise UserError(
+                f"level {self.level}, shares {self.low} to {self.high}",
+                expected="a level above 0, shares within (0, 1)",
+            )
+
+    def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
+        """The squared error between a restored part and the other part, plus β KL, the same for both players."""
+        latent = as_latent(model)
+        noise = Noise.draw(latent, batch, generator)
+        share = self.low + (self.high - self.low) * uniform(len(batch.y), batch.y, generator)
+        shown, wanted = self.split(batch.y, share, generator)
+        seen = torch.ones_like(batch.y[:, :1]) if batch.mask is None else batch.mask.to(batch.y)
+        weight = seen * (1.0 - per_sample(share, batch.y))
+        loss = self._loss(latent, batch, shown, wanted, weight, noise)
+        return dict.fromkeys(self.players, loss)
+
+    def split(
+        self,
+        y: Float[Tensor, "batch channels *space"],
+        share: Float[Tensor, " batch"],
+        generator: torch.Generator | None,
+    ) -> tuple[Float[Tensor, "batch channels *space"], Float[Tensor, "batch channels *space"]]:
+        """Two independent parts of observed signals, in model units: with a share of the looks, and with the rest."""
+        e = per_sample(share, y)
+        if self.law == "gaussian":
+            w, a = 2.0 * self.level * normal(tuple(y.shape), y, generator), torch.sqrt((1.0 - e) / e)
+            return y + a * w, y - w / a
+        one, two = (_gamma(y, looks, generator) for looks in (share * self.level, (1.0 - share) * self.level))
+        part = one / (one + two)
+        u = (y + 1.0) / 2.0
+        return 2.0 * u * part / e - 1.0, 2.0 * u * (1.0 - part) / (1.0 - e) - 1.0
+
+
+def _gamma(like: Tensor, shape: Float[Tensor, " batch"], generator: torch.Generator | None) -> Tensor:
+    """Draws from Gamma(shape, 1), a shape for each item; never exactly 0."""
+    device = like.device if generator is None else generator.device
+    alpha = per_sample(shape, like).expand(like.shape).to(device).contiguous()
+    drawn: Tensor = torch._standard_gamma(alpha, generator=generator)
+    return drawn.to(like).clamp(min=1e-30)

@@ -1,0 +1,217 @@
+"""One recipe at several sizes: what each size costs and gives, on Optuna."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vaegan import plugins
+from vaegan.errors import UserError
+from vaegan.evaluation.environment import environment
+from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.recipe import Recipe
+from vaegan.run import RUNS, read_json, write_json
+from vaegan.workflow.judging import evaluate
+from vaegan.workflow.training import train
+
+QUALITY, TIME, MEMORY = "psnr", "ms_per_item", "peak_memory_mib"
+DIRECTIONS = {QUALITY: "maximize", TIME: "minimize", MEMORY: "minimize"}
+
+Choices = Mapping[str, Sequence[Any]]
+"""{FIELD of the recipe, such as ``model.width``: its values}."""
+
+
+def sweep(
+    name: str,
+    vary: Sequence[str],
+    data: Path | None = None,
+    *,
+    out: Path | None = None,
+    storage: str | None = None,
+    trials: int | None = None,
+    minutes: float | None = None,
+    samples: int | None = None,
+    smoke: bool = False,
+    device: str = "auto",
+    command: str = "",
+    console: Console | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Trains and judges a recipe with its fields varied, and writes ``sweep.json`` and ``report.html``.
+
+    The same call goes on where it was; several machines share the work through one ``storage`` and one ``out``.
+
+    Args:
+        name: the recipe's name.
+        vary: ``FIELD=a,b,c``, each a field of the recipe and its values; every combination is tried.
+        data: what it is trained on.
+        out: the sweep's folder; by default ``runs/sweep/NAME``.
+        storage: an RDB URL that Optuna understands; by default SQLite in ``out``.
+        trials: at most so many combinations, in random order.
+        minutes, samples: the budget of each training.
+        smoke: recipes made tiny.
+        device: as in :func:`train`.
+        command: what repeats the sweep, for the page.
+        console: for progress; ``None`` is silent.
+
+    Returns:
+        The numbers, and the page's place.
+
+    Raises:
+        UserError: for an unknown recipe or field, values of another type, or where Optuna is not installed.
+    """
+    optuna = _optuna()
+    recipes = plugins.recipes()
+    if name not in recipes:
+        raise plugins.unknown("recipe", name, list(recipes))
+    recipe: Recipe = recipes[name].with_data(data)
+    recipe = (recipe.smoke() if smoke else recipe).with_budget(samples, minutes)
+    choices = parse_choices(recipe, vary)
+    folder = out or RUNS / "sweep" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    space = {field: [json.dumps(value) for value in values] for field, values in choices.items()}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=storage or f"sqlite:///{(folder / 'sweep.db').resolve()}",
+        study_name=f"{name} {json.dumps(space, sort_keys=True)}",
+        directions=list(DIRECTIONS.values()),
+        sampler=optuna.samplers.GridSampler(space, seed=0),
+        load_if_exists=True,
+    )
+
+    def attempt(trial: Any) -> tuple[float, ...]:
+        chosen = {field: json.loads(trial.suggest_categorical(field, values)) for field, values in space.items()}
+        return _try(name, recipe, chosen, folder, device, console, trial)
+
+    whole = len(list(itertools.product(*space.values())))
+    done = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)
+    left = (whole if trials is None else min(trials, whole)) - done
+    if left > 0:
+        study.optimize(attempt, n_trials=left, catch=())
+    metrics = _summary(name, recipe, study, choices)
+    write_json(folder / "sweep.json", metrics)
+    return metrics, write_sweep(folder / "report.html", metrics, command)
+
+
+def parse_choices(recipe: Recipe, vary: Sequence[str]) -> dict[str, list[Any]]:
+    """The values of each varied field, of the type that the field has.
+
+    Raises:
+        UserError: for text that is no ``FIELD=a,b``, a field that the recipe has not, or a value of another type.
+    """
+    if not vary:
+        raise UserError("nothing to vary", expected="FIELD=a,b,c", mend="set --vary model.width=16,32,64")
+    choices: dict[str, list[Any]] = {}
+    for text in vary:
+        field, equals, values = text.partition("=")
+        if not equals or not values or field in choices:
+            raise UserError(
+                f"--vary {text}", expected="FIELD=a,b,c, each field once", mend="set --vary model.width=16,32"
+            )
+        choices[field] = [_typed(field, value, value_at(recipe, field)) for value in values.split(",")]
+        for value in choices[field]:
+            with_value(recipe, field, value)  # a value that the recipe refuses is better found now
+    return choices
+
+
+def value_at(recipe: Any, field: str) -> Any:
+    """The value of a field such as ``model.width`` or ``stages.0.training.batch``.
+
+    Raises:
+        UserError: where there is none, with the fields that there are.
+    """
+    value = recipe
+    for part in field.split("."):
+        if isinstance(value, tuple) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif is_dataclass(value) and part in {f.name for f in fields(value)}:
+            value = getattr(value, part)
+        else:
+            known = [f.name for f in fields(value)] if is_dataclass(value) else [str(i) for i in range(len(value))] \
+                if isinstance(value, tuple) else []  # fmt: skip
+            raise UserError(
+                f"the recipe has no field {field!r}",
+                expected=f"{part!r} to be one of {', '.join(known)}" if known else "fewer parts",
+                mend="see `vaegan run RECIPE --help`",
+            )
+    return value
+
+
+def with_value(value: Any, field: str, new: Any) -> Any:
+    """The same recipe with another value of a field."""
+    part, _, rest = field.partition(".")
+    if isinstance(value, tuple):
+        changed = with_value(value[int(part)], rest, new) if rest else new
+        return (*value[: int(part)], changed, *value[int(part) + 1 :])
+    return replace(value, **{part: with_value(getattr(value, part), rest, new) if rest else new})
+
+
+def _typed(field: str, text: str, now: Any) -> Any:
+    try:
+        if isinstance(now, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(now, int | float | str):
+            return type(now)(text)
+    except (KeyError, ValueError):
+        pass
+    raise UserError(f"{field}={text}", expected=f"values such as {now!r}", mend="set --vary FIELD=a,b,c")
+
+
+def _try(
+    name: str, recipe: Recipe, chosen: Mapping[str, Any], folder: Path, device: str, console: Console | None, trial: Any
+) -> tuple[float, ...]:
+    """Trains and judges one combination; what it costs and gives, in the order of ``DIRECTIONS``."""
+    for field, value in chosen.items():
+        recipe = with_value(recipe, field, value)
+    place = folder / ("-".join(f"{field.rpartition('.')[2]}={value}" for field, value in chosen.items()))
+    if console is not None:
+        console.print(f"trial {trial.number + 1}: {place.name}", highlight=False)
+    run = train(name, recipe, out=place, device=device, console=console)
+    findings = evaluate(run, console=console)
+    write_json(place / "metrics.json", findings.metrics)
+    if findings.restoration is None:
+        raise UserError(f"{name} restores nothing", expected="a recipe with conditions", mend="take another recipe")
+    conditions = findings.metrics["restoration"].values()
+    cost = findings.metrics["cost"]
+    trial.set_user_attr("parameters", sum(cost["parameters"].values()))
+    trial.set_user_attr("train_samples", cost["train_samples"])
+    trial.set_user_attr("folder", str(place))
+    quality = [methods["model"][QUALITY]["mean"] for methods in conditions]
+    memory = read_json(place / "training.json")[MEMORY]
+    return sum(quality) / len(quality), float(cost[TIME]), float(memory)
+
+
+def _summary(name: str, recipe: Recipe, study: Any, choices: Choices) -> dict[str, Any]:
+    best = {trial.number for trial in study.best_trials}
+    done = [trial for trial in study.trials if trial.values is not None]
+    return {
+        "recipe": name,
+        "environment": environment(),
+        "conditions": list(recipe.evaluation.conditions),
+        "n": recipe.evaluation.n,
+        "vary": {field: list(values) for field, values in choices.items()},
+        "trials": [
+            {
+                "values": {field: json.loads(value) for field, value in trial.params.items()},
+                **dict(zip(DIRECTIONS, trial.values, strict=True)),
+                **trial.user_attrs,
+                "pareto": trial.number in best,
+            }
+            for trial in done
+        ],
+    }
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError(
+            "a sweep without the package optuna", expected="the extra 'sweep'", mend="run pip install 'vaegan[sweep]'"
+        ) from error
+    return optuna
