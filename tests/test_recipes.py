@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 GENERAL = ("median", "gaussian", "tv", "nlm", "wavelet")
 CLASSICAL = {
     "faces": GENERAL,
+    "digits": GENERAL,
     "generic": GENERAL,
 }
 PICTURES = ("faces", "digits", "generic", "sonar")
