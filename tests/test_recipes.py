@@ -23,6 +23,7 @@ CLASSICAL = {
     "faces": GENERAL,
     "digits": GENERAL,
     "generic": GENERAL,
+    "sonar": (*GENERAL, "lee", "frost"),
 }
 PICTURES = ("faces", "digits", "generic", "sonar")
 

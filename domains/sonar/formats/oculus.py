@@ -1,0 +1,99 @@
+"""Raw messages of Blueprint Oculus multibeam sonars, one after another in a file: simple ping results of the first version.
+
+A message is a header of 16 bytes (0x4F53, devices, type 35, version, bytes of payload), what the sonar was told, and
+from byte 106 the numbers of ranges and beams (u16), the image's offset and size and the message's size (u32), then each
+beam's bearing in hundredths of a degree (i16).
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from domains.sonar.formats.common import Array, Record, check_shape, read_bytes, read_record, scales_of, write_record
+from vaegan.domain import Recording
+from vaegan.errors import DataError
+
+MAGIC = 0x4F53
+PING_RESULT = 35
+HEADER = 16
+LAYOUT = 106
+
+
+@dataclass(frozen=True, eq=False)
+class OculusRecord:
+    """What is needed to write the messages back.
+
+    Attributes:
+        record: where the samples lie; each message is a channel, each range a ping of it.
+        bearings: (messages, beams) in radians.
+    """
+
+    record: Record
+    bearings: Array
+
+
+def read(path: Path) -> Recording:
+    """All pings of a file: (messages, 1, ranges, beams), full scale is 1.
+
+    Raises:
+        DataError: when it holds no message, one of another version, or messages of several sizes.
+    """
+    content = read_bytes(path)
+    layouts, bearings, at, others = [], [], 0, 0
+    while at + HEADER <= len(content):
+        magic, _, _, kind, version, payload = struct.unpack_from("<HHHHHI", content, at)
+        if magic != MAGIC:
+            raise DataError(f"{path}: no Oculus message at byte {at}", expected="0x4F53", mend="cut the file there")
+        if at + HEADER + payload > len(content):
+            break
+        if kind == PING_RESULT and version < 2:
+            layouts.append(_layout(content, at, HEADER + payload, path))
+            beams = layouts[-1][2]
+            bearings.append(np.frombuffer(content, "<i2", beams, at + LAYOUT + 16) * np.pi / 18000.0)
+        else:
+            others += 1
+        at += HEADER + payload
+    if at < len(content):
+        warnings.warn(f"{path} ends within a message: {len(content) - at} bytes are left as they are", stacklevel=2)
+    if others:
+        warnings.warn(f"{path}: {others} messages of other types or versions are left as they are", stacklevel=2)
+    if not layouts:
+        raise DataError(f"{path} holds no ping", expected="simple ping results of the first version")
+    sizes = sorted({layout[1:] for layout in layouts})
+    if len(sizes) > 1:
+        raise DataError(f"{path}: pings of {len(sizes)} sizes", expected="one", mend="write one file for each setting")
+    _, ranges, beams, width = layouts[0]
+    starts = np.asarray([[first + r * beams * width for r in range(ranges)] for first, *_ in layouts], dtype=np.int64)
+    record = Record(path, (f"<u{width}",) * len(layouts), (1.0,) * len(layouts), starts, np.full_like(starts, beams))
+    scale = max(scales_of(content, record, str(path)))  # one for all pings of a file
+    record = replace(record, scales=(scale,) * len(layouts))
+    return Recording(read_record(record, content), path, "Oculus", OculusRecord(record, np.stack(bearings)))
+
+
+def write(recording: Recording, path: Path) -> Path:
+    """Writes the messages that were read, with only their samples changed."""
+    if not isinstance(recording.metadata, OculusRecord):
+        raise DataError(f"{path}: nothing is known of the messages", expected="a recording that was read from such")
+    echo = np.asarray(recording.signals)
+    check_shape(echo, recording.metadata.record.shape, path)
+    return write_record(recording.metadata.record, echo, path)
+
+
+def _layout(content: bytes, at: int, size: int, path: Path) -> tuple[int, int, int, int]:
+    """The image's first byte, ranges, beams and bytes a sample of a message."""
+    if size < LAYOUT + 16:
+        raise DataError(f"{path}: the message at byte {at} has {size} bytes", expected="a whole ping result")
+    ranges, beams, offset, image, whole = struct.unpack_from("<HHIII", content, at + LAYOUT)
+    width, rest = divmod(image, max(1, ranges * beams))
+    if rest or width not in (1, 2, 4) or offset + image > size or whole != size:
+        raise DataError(
+            f"{path}: the message at byte {at} states {ranges} ranges x {beams} beams in {image} bytes",
+            expected="samples of 1, 2 or 4 bytes that fit into it",
+            mend="record simple ping results without gains",
+        )
+    return at + offset, ranges, beams, width

@@ -1,0 +1,125 @@
+"""Pings and beams that are lost, and what motion and echoes of echoes do to the others."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from domains.sonar.gain import Along, axis_of, check_along
+from domains.sonar.scaling import Scaling
+from domains.sonar.speckle import EchoDegradation
+from vaegan.degradation import Level, Measurement
+from vaegan.degradation.base import per_sample, uniform
+
+SHORTEST, LONGEST = 1, 6
+"""Lines of a run that is lost at once."""
+
+
+class LostLines(EchoDegradation):
+    """Lines without samples, in runs of one to six: missing pings (rows), or beams that dropped out (columns).
+
+    Args:
+        share: of the lines that are lost, on average; runs may overlap.
+        along: whether lines are ``rows`` or ``columns``.
+        marked: whether the record says which lines are missing; else they are zeros without a mask.
+        scaling, clip: see :class:`EchoDegradation`.
+    """
+
+    bounds: ClassVar[tuple[float, float]] = (0.0, 0.9)
+    dims: ClassVar[tuple[int, ...]] = (2,)
+
+    def __init__(
+        self,
+        share: Level = (0.05, 0.3),
+        along: Along = "rows",
+        marked: bool = True,
+        scaling: Scaling = "amplitude",
+        clip: bool = True,
+    ) -> None:
+        super().__init__(share, scaling, clip)
+        check_along(along)
+        self.along: Along = along
+        self.marked = marked
+
+    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+        """Loses lines."""
+        n = u.shape[axis_of(self.along)]
+        mean_run = 0.5 * (SHORTEST + LONGEST)
+        begins = uniform((len(u), n), u, generator) < level.unsqueeze(1) / mean_run
+        length = SHORTEST + (uniform((len(u), n), u, generator) * (LONGEST - SHORTEST + 1)).long()
+        places = torch.arange(n, device=u.device)
+        since = places.view(1, -1, 1) - places.view(1, 1, -1)  # line, run's first line
+        lost = (begins.unsqueeze(1) & (since >= 0) & (since < length.unsqueeze(1))).any(2)
+        shape = (len(u), 1, n, 1) if self.along == "rows" else (len(u), 1, 1, n)
+        seen = ~lost.view(shape).expand(len(u), 1, *u.shape[2:])
+        return Measurement(torch.where(seen, u, 0.0), seen if self.marked else None)
+
+
+class Smear(EchoDegradation):
+    """A running mean over ``width`` samples: yaw while a ping is listened to smears beams (columns), motion smears
+    pings (rows).
+
+    Args:
+        width: of the mean, in samples; 1 and less change nothing.
+        along: the axis that is smeared: over the ``columns`` (yaw) or the ``rows``.
+        scaling, clip: see :class:`EchoDegradation`.
+    """
+
+    bounds: ClassVar[tuple[float, float]] = (0.0, 64.0)
+    dims: ClassVar[tuple[int, ...]] = (2,)
+
+    def __init__(
+        self, width: Level = (2.0, 9.0), along: Along = "columns", scaling: Scaling = "amplitude", clip: bool = True
+    ) -> None:
+        super().__init__(width, scaling, clip)
+        check_along(along)
+        self.along: Along = along
+
+    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+        """Takes the mean."""
+        axis = axis_of(self.along)
+        n, half = u.shape[axis], int(self.high / 2.0 + 1.0)
+        places = torch.arange(n, device=u.device)
+        total, weights = torch.zeros_like(u), torch.zeros_like(per_sample(level, u))
+        for step in range(-half, half + 1):
+            weight = per_sample((level / 2.0 + 0.5 - abs(step)).clamp(0.0, 1.0), u)
+            weight = torch.ones_like(weight) if step == 0 else weight * (per_sample(level, u) > 1.0)
+            total = total + weight * u.index_select(axis, (places + step).clamp(0, n - 1))
+            weights = weights + weight
+        return Measurement(total / weights)
+
+
+class Ghost(EchoDegradation):
+    """A second path: ``u'(r) = u(r) + strength u(r − d)``, d twice the height above the bottom or below the surface.
+
+    Args:
+        strength: of the ghost.
+        nearest, farthest: d as a share of the rows, drawn for each sample.
+        scaling, clip: see :class:`EchoDegradation`.
+    """
+
+    bounds: ClassVar[tuple[float, float]] = (0.0, 2.0)
+    dims: ClassVar[tuple[int, ...]] = (2,)
+
+    def __init__(
+        self,
+        strength: Level = (0.1, 0.5),
+        nearest: float = 0.1,
+        farthest: float = 0.4,
+        scaling: Scaling = "amplitude",
+        clip: bool = True,
+    ) -> None:
+        super().__init__(strength, scaling, clip)
+        self.nearest, self.farthest = nearest, farthest
+
+    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+        """Adds a copy that comes later."""
+        rows = u.shape[-2]
+        delay = self.nearest + (self.farthest - self.nearest) * uniform(len(u), u, generator)
+        shift = (delay * rows).round().long().clamp(min=1)
+        source = torch.arange(rows, device=u.device).view(1, -1) - shift.view(-1, 1)
+        index = source.clamp(min=0).view(len(u), 1, rows, 1).expand_as(u)
+        later = torch.where((source >= 0).view(len(u), 1, rows, 1), u.gather(2, index), 0.0)
+        return Measurement(u + per_sample(level, u) * later)

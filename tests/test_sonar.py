@@ -1,0 +1,328 @@
+"""Sonar: the simulator, degradations against their laws, despecklers against their formulas, measures, items and splits."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from domains.sonar import Sonar, anomaly, baselines, metrics, views
+from domains.sonar.classifier import augmentation_gain, recalls, tensors, train_classifier
+from domains.sonar.frames import flaw, outside_fan, starts, windows
+from domains.sonar.gain import LogCompression, Stripes, TVGError
+from domains.sonar.motion import Ghost, LostLines, Smear
+from domains.sonar.scaling import to_amplitude, to_model
+from domains.sonar.simulator import CLASSES, Scene, simulate
+from domains.sonar.speckle import GammaSpeckle, RangeNoise, RayleighSpeckle
+from vaegan.data import SPLITS
+from vaegan.degradation import build
+from vaegan.errors import DataError, UserError
+from vaegan.models import LarsenConfig
+from vaegan.testing import check_degradation, check_domain
+
+TINY = Sonar(size=16)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def flat(level: float, n: int = 400, batch: int = 1) -> torch.Tensor:
+    """Even amplitude, in model units of the scaling amplitude."""
+    return torch.full((batch, 1, n, n), 2 * level - 1)
+
+
+def amplitude(x: torch.Tensor) -> torch.Tensor:
+    return (x + 1) / 2
+
+
+def test_the_domain_keeps_its_contract() -> None:
+    failed = [check for check in check_domain(TINY) if not check.passed]
+    assert not failed, failed
+    groups = [set(TINY.dataset(split).groups.tolist()) for split in SPLITS]
+    assert sum(len(g) for g in groups) == len(set.union(*groups)) == 200
+
+
+@pytest.mark.parametrize("scaling", ["power", "log"])
+def test_every_degradation_keeps_its_contract_in_every_scaling(scaling) -> None:
+    domain = Sonar(size=16, scaling=scaling)
+    for name, make in domain.degradations().items():
+        check_degradation(make(), domain.spec, batches=(2,), dtypes=(torch.float32,))
+        assert build(name, domain.degradations()) is not None
+
+
+@pytest.mark.parametrize("scaling", ["amplitude", "power", "log"])
+def test_scalings_are_undone(scaling) -> None:
+    u = torch.linspace(0, 1, 101)
+    m = to_model(u, scaling)
+    assert (float(m[0]), float(m[-1])) == (-1.0, pytest.approx(1.0, abs=1e-6))
+    assert bool((m.diff() > 0).all())
+    torch.testing.assert_close(to_amplitude(m, scaling), u, atol=1e-6, rtol=0)
+    with pytest.raises(UserError, match="scaling 'linear'; expected one of amplitude, power, log"):
+        Sonar(scaling="linear")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("looks", [1.0, 4.0, 10.0])
+def test_speckle_has_its_looks(looks) -> None:
+    y = amplitude(GammaSpeckle(looks, clip=False)(flat(0.3), generator=rng()).y) / 0.3
+    assert float(y.mean()) == pytest.approx(1.0, abs=0.01)
+    assert float(y.var()) == pytest.approx(1 / looks, rel=0.03)
+    third = float(((y - 1) ** 3).mean()) * looks**1.5
+    assert third == pytest.approx(2 / math.sqrt(looks), rel=0.1)  # the skewness of a gamma law
+    clipped = amplitude(GammaSpeckle(1.0)(flat(0.8), generator=rng()).y)
+    assert float(clipped.max()) == 1.0
+    with pytest.raises(UserError, match="looks"):
+        GammaSpeckle(0.0)
+
+
+def test_speckle_does_not_depend_on_the_scaling() -> None:
+    u = torch.rand((2, 1, 8, 8), generator=rng(1))
+    seen = [
+        to_amplitude(GammaSpeckle(4.0, scaling=s)(to_model(u, s), generator=rng()).y, s)
+        for s in ("amplitude", "power", "log")
+    ]
+    torch.testing.assert_close(seen[0], seen[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[0], seen[2], atol=1e-5, rtol=0)
+
+
+def test_rayleigh_has_unit_mean_and_its_spread() -> None:
+    y = amplitude(RayleighSpeckle(1.0, clip=False)(flat(0.3), generator=rng()).y) / 0.3
+    assert float(y.mean()) == pytest.approx(1.0, abs=0.01)
+    assert float(y.var()) == pytest.approx(4 / math.pi - 1, rel=0.03)
+
+
+def test_additive_noise_grows_with_range() -> None:
+    y = amplitude(RangeNoise(0.2)(flat(0.2), generator=rng()).y)[0, 0]
+    near, far = y[:40], y[-40:]
+    assert float(far.mean()) > float(near.mean()) + 0.05
+
+
+def test_gain_errors_have_their_size() -> None:
+    y = amplitude(TVGError(20.0, clip=False)(flat(0.05), generator=rng()).y)[0, 0, :, 0]
+    assert 20 * math.log10(float(y[-1] / y[0])) == pytest.approx(20.0, abs=1e-3)
+    striped = amplitude(Stripes(0.2, clip=False)(flat(0.1), generator=rng()).y)[0, 0]
+    assert float(striped.std(dim=1).max()) < 1e-6
+    assert float(striped[:, 0].std()) / 0.1 == pytest.approx(0.2, rel=0.15)
+    shown = amplitude(LogCompression(10.0)(flat(0.25), generator=rng()).y)
+    assert float(shown.mean()) == pytest.approx(round(255 * math.log(3.5) / math.log(11)) / 255)
+
+
+def test_lost_lines_are_marked() -> None:
+    for along in ("rows", "columns"):
+        measured = LostLines(0.3, along=along)(flat(0.5, batch=4), generator=rng())
+        assert measured.mask is not None
+        lost = ~measured.mask
+        assert 0.15 < float(lost.float().mean()) < 0.35
+        assert bool((measured.y[lost] == -1).all() and (measured.y[~lost] == 0).all())
+        whole = lost.all(dim=-1 if along == "rows" else -2)
+        assert torch.equal(whole, lost.any(dim=-1 if along == "rows" else -2))
+    assert LostLines(0.3, marked=False)(flat(0.5), generator=rng()).mask is None
+    with pytest.raises(UserError, match="along=beams"):
+        LostLines(0.3, along="beams")  # type: ignore[arg-type]
+
+
+def test_ghosts_come_later_and_smears_keep_the_mean() -> None:
+    u = torch.zeros(1, 1, 40, 20)
+    u[0, 0, 5, 9] = 1.0
+    ghost = amplitude(Ghost(0.5)(2 * u - 1, generator=rng()).y)
+    rows = ghost[0, 0, :, 9].nonzero().flatten().tolist()
+    assert rows[0] == 5 and len(rows) == 2 and 4 <= rows[1] - 5 <= 16
+    assert float(ghost[0, 0, rows[1], 9]) == pytest.approx(0.5, abs=1e-6)
+    smeared = amplitude(Smear(5.0)(2 * u - 1, generator=rng()).y)[0, 0]
+    assert float(smeared.sum()) == pytest.approx(1.0, abs=1e-4)
+    assert int((smeared[5] > 0.1).sum()) == 5
+
+
+def test_despecklers_are_their_formulas() -> None:
+    y = np.random.default_rng(0).gamma(4.0, 0.25, (31, 29)) * 0.4
+    noise, at = 0.5, (15, 14)
+    cut = y[at[0] - 3 : at[0] + 4, at[1] - 3 : at[1] + 4]
+    mean, variance = cut.mean(), cut.var()
+    signal = max(variance - noise**2 * mean**2, 0) / (1 + noise**2)
+    expected_lee = mean + signal / (signal + noise**2 * mean**2) * (y[at] - mean)
+    assert baselines.lee(y, noise)[at] == pytest.approx(expected_lee, rel=1e-6)
+    relative = variance / mean**2
+    kuan = mean + max(0, 1 - noise**2 / relative) / (1 + noise**2) * (y[at] - mean)
+    assert baselines.kuan(y, noise)[at] == pytest.approx(kuan, rel=1e-6)
+    i, j = np.mgrid[-3:4, -3:4]
+    weights = np.exp(-2.0 * relative * np.hypot(i, j))
+    assert baselines.frost(y, 2.0)[at] == pytest.approx((weights * cut).sum() / weights.sum(), rel=1e-6)
+
+
+def test_every_despeckler_helps_on_even_ground() -> None:
+    noisy = GammaSpeckle(4.0)(flat(0.4, 48), generator=rng()).y
+    mask = np.ones((1, 48, 48), dtype=bool)
+    mask[:, :4] = False
+    error = float((noisy - flat(0.4, 48)).square().mean())
+    own = {"lee", "kuan", "frost", "log-wavelet", "log-nlm", "log-tv"}
+    methods = baselines.despecklers(Sonar(size=48).spec, "amplitude")
+    assert own <= set(methods)
+    for name in sorted(own | ({"log-bm3d"} & set(methods))):
+        restored = methods[name].restore(noisy[0].numpy(), mask, methods[name].strengths[-2])
+        assert restored.shape == (1, 48, 48) and np.isfinite(restored).all()
+        assert float(np.square(restored + 0.2).mean()) < 0.6 * error, name
+
+
+def test_measures_of_known_pictures() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.random((2, 1, 24, 24))
+    values = metrics.epi(np.stack([x[0], -x[1]]), x, 1.0)
+    assert values == pytest.approx([1.0, -1.0])
+    gap = x.copy()
+    gap[0, 0, :8] = np.nan
+    assert metrics.epi(x, gap, 1.0)[0] == pytest.approx(1.0)
+    assert np.isnan(metrics.epi(x[:1], np.full((1, 1, 24, 24), 0.3), 1.0)[0])
+    speckle = generator.gamma(4.0, 0.25, (256, 256))
+    assert metrics.enl(speckle) == pytest.approx(4.0, rel=0.05)
+    ratio = metrics.ratio_statistics(np.full((256, 256), 0.5), 0.5 * speckle)
+    assert ratio["mean"] == pytest.approx(1.0, abs=0.01)
+    assert ratio["variance"] == pytest.approx(0.25, rel=0.05)
+    assert ratio["structure"] < 0.02
+    edge = np.where(np.arange(256) < 128, 0.2, 0.8)[None] * np.ones((256, 1))
+    assert metrics.ratio_statistics(np.full((256, 256), 0.5), edge * speckle)["structure"] > 0.3
+    assert metrics.ssi(0.5 * speckle + 0.5, speckle) == pytest.approx(0.5, rel=1e-3)
+    assert metrics.smpi(speckle, speckle) == pytest.approx(1.0)
+    left = edge < 0.5
+    assert metrics.cnr(edge + 0.1 * generator.standard_normal(edge.shape), ~left, left) == pytest.approx(
+        0.6 / math.sqrt(0.02), rel=0.05
+    )
+    rough = 0.1 * (np.arange(64) % 9) * np.ones((64, 1))
+    place = metrics.homogeneous(np.where(np.arange(64)[:, None] < 32, 0.5, rough))
+    assert place[0][0].stop <= 32, "the even half is the homogeneous one"
+
+
+def test_the_simulator_shadows_what_it_lights() -> None:
+    frames, labels = simulate(25, Scene(size=48))
+    assert frames.shape == (25, 48, 48) and frames.min() >= 0 and frames.max() <= 1
+    assert sorted(set(labels.tolist())) == list(range(len(CLASSES)))
+    np.testing.assert_array_equal(frames, simulate(25, Scene(size=48))[0])
+    box = frames[labels == CLASSES.index("box")]
+    bottom = frames[labels == CLASSES.index("bottom")]
+    dark = [(frame < 0.1 * np.median(frame)).mean() for frame in box]
+    assert np.median(dark) > 0.005 > max((frame < 0.1 * np.median(frame)).mean() for frame in bottom)
+    noisy = simulate(5, Scene(size=48, looks=4.0))[0]
+    assert noisy.std() > frames[:5].std()
+
+
+def test_a_fan_is_known_by_its_outside() -> None:
+    polar = np.full((60, 40), 0.4)
+    picture = np.nan_to_num(views.fan(polar, rows=80))
+    picture[40:44, picture.shape[1] // 2] = 0.0  # a shadow inside
+    outside = outside_fan(picture)
+    assert outside[0, 0] and not outside[40:44, picture.shape[1] // 2].any()
+    assert not outside_fan(polar).any()
+    assert views.waterfall(np.arange(12.0).reshape(2, 1, 2, 3)).tolist()[0] == [2, 1, 0, 6, 7, 8]
+    assert views.thumbnail(np.ones((5000, 700))).shape == (500, 350)
+
+
+def test_windows_cover_a_frame() -> None:
+    assert starts(100, 64) == [0, 36] and starts(40, 64) == [0] and starts(128, 64) == [0, 64]
+    echo = np.random.default_rng(0).random((100, 40)).astype(np.float32) + 0.1
+    cuts = windows(echo, 64)
+    assert cuts.shape == (2, 64, 64)
+    np.testing.assert_array_equal(cuts[1][:, :40], echo[36:])
+    assert np.isnan(cuts[:, :, 40:]).all()
+    assert flaw(np.zeros((4, 4))) == "is zero everywhere"
+    assert "saturated" in flaw(np.ones((4, 4)))
+
+
+def folder_of_classes(root: Path) -> Path:
+    generator = np.random.default_rng(0)
+    for k, name in enumerate(("can", "hook", "tire")):
+        (root / name).mkdir(parents=True)
+        for i in range(6):
+            levels = generator.integers(1, 60 * (k + 1), (24, 20 + i)).astype(np.uint8)
+            Image.fromarray(levels).save(root / name / f"{i}.png")
+    return root
+
+
+def test_folders_are_classes_and_files_stay_whole(tmp_path: Path) -> None:
+    root = folder_of_classes(tmp_path)
+    domain = Sonar(root, size=16)
+    items = domain.everything()
+    assert items.class_names == ("can", "hook", "tire")
+    assert len(set(items.groups.tolist())) == 18 < len(items)
+    held = [set(domain.dataset(split).groups.tolist()) for split in SPLITS]
+    assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
+    assert {name.split("/")[0] for name in held[2]} == {"can", "hook", "tire"}
+    new = Sonar(root, size=16, novel="hook")
+    assert not any(name.startswith("hook") for name in (*new.dataset("train").groups, *new.dataset("val").groups))
+    test = new.dataset("test")
+    assert int(new.novel_in(test).sum()) == int((items.labels == 1).sum())
+    assert set(Sonar(root, size=16, include="t*").everything().class_names) == {"tire"}
+    assert len(Sonar(root, size=16, fit="resize").everything()) == 18
+    with pytest.raises(UserError, match="no class ship; expected some of can, hook, tire"):
+        Sonar(root, size=16, novel="ship").dataset("train")
+    with pytest.raises(DataError, match="no file of echoes that matches 'x'"):
+        Sonar(root, size=16, include="x").everything()
+
+
+def test_useless_frames_are_named(tmp_path: Path) -> None:
+    root = folder_of_classes(tmp_path)
+    Image.fromarray(np.zeros((30, 30), np.uint8)).save(root / "can" / "black.png")
+    with pytest.raises(DataError, match=r"can/black.png \(is zero everywhere\)"):
+        Sonar(root, size=16).everything()
+    for i in range(30):
+        levels = np.random.default_rng(i).integers(1, 200, (24, 24)).astype(np.uint8)
+        Image.fromarray(levels).save(root / "tire" / f"more{i}.png")
+    assert [item.name for item in Sonar(root, size=16).everything().skipped] == ["can/black.png"]
+
+
+def test_novel_frames_stand_out_and_the_area_is_right() -> None:
+    assert anomaly.auc(np.array([0.1, 0.2]), np.array([0.3, 0.4])) == 1.0
+    assert anomaly.auc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
+    torch.manual_seed(0)
+    sizes = {"latent": 4, "width": 4, "decoder_width": 4, "discriminator_width": 4, "depth": 2, "hidden": 8}
+    config = LarsenConfig(**sizes, discriminator_hidden=8, norm="group", discriminator_norm="none")
+    model = config.build(TINY.spec).eval()
+    usual = 0.2 * torch.randn((60, 1, 16, 16), generator=rng())
+    strange = usual[:20].clone()
+    strange[:, :, 4:10, 4:10] += 1.5
+    found = anomaly.evaluate(model, usual[:40], usual[40:], strange)
+    assert found["nearest"] > 0.9 and found["density"] > 0.9
+    assert found["nearest-amplitudes"] > 0.9
+    normal = anomaly.learn_normal(model, usual[:40])
+    maps = anomaly.maps(model, strange, None, normal)
+    assert set(maps) == {"reconstruction", "difference", "density"}
+    inside = maps["density"][:, :, 4:10, 4:10].mean()
+    assert float(inside) > float(maps["density"].mean())
+    assert 0 <= found["pca-4"] <= 1
+
+
+def test_a_classifier_learns_the_classes_in_seconds() -> None:
+    domain = Sonar(size=16)
+    train, test = (tensors(domain.dataset(split), domain.to_model) for split in ("train", "test"))
+    easy = [(x + 0.5 * (labels == 1).view(-1, 1, 1, 1), (labels == 1).long()) for x, labels in (train, test)]
+    model = train_classifier(*easy[0], 2, epochs=6)
+    assert np.mean(list(recalls(model, *easy[1]).values())) > 0.8
+    rare = easy[0][0][easy[0][1] == 1][:8], torch.ones(8, dtype=torch.long)
+    gain = augmentation_gain(easy[0], easy[1], rare, 2, seeds=(0,))
+    assert set(gain) == {"macro real", "macro real+generated", "rare real", "rare real+generated"}
+    features = domain.features()
+    assert features is not None
+    extracted = features(train[0][:3])
+    assert extracted.features.shape == (3, 64)
+    torch.testing.assert_close(extracted.probabilities.sum(1), torch.ones(3))
+
+
+def test_the_options_survive_json() -> None:
+    from vaegan.plugins import recipes
+    from vaegan.recipe import from_json, to_json
+
+    recipe = recipes()["sonar/anomaly"]
+    assert from_json(json.loads(json.dumps(to_json("sonar/anomaly", recipe))))[1] == recipe
+
+
+def test_real_frames_are_found(test_data: Path) -> None:
+    domain = Sonar(test_data / "sonar", include="fls_*")
+    train = domain.dataset("train")
+    assert {"bottle", "tire", "fls_watertank_frames"} <= set(train.class_names)
+    share = np.isnan(train.signals).mean()
+    assert 0.01 < share < 0.2, "gaps are what lies outside of fans, and beyond small crops"
+    frames = [name for name in domain.everything().groups.tolist() if "frames" in name]
+    assert len(set(frames)) == 14
