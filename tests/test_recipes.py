@@ -24,6 +24,7 @@ CLASSICAL = {
     "digits": GENERAL,
     "generic": GENERAL,
     "sonar": (*GENERAL, "lee", "frost"),
+    "lidar": ("median", "bilateral"),
 }
 PICTURES = ("faces", "digits", "generic", "sonar")
 

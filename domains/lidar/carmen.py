@@ -1,0 +1,106 @@
+"""Logs of CARMEN: one message a line, the ranges of a laser scan among its words."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaegan.errors import DataError
+
+MESSAGES = ("FLASER", "RLASER", "ROBOTLASER1", "ROBOTLASER2")
+_COUNT_AT = {"FLASER": 1, "RLASER": 1, "ROBOTLASER1": 8, "ROBOTLASER2": 8}
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log with its scans.
+
+    Attributes:
+        lines: all lines, without their ends.
+        rows: the line of each scan.
+        ranges: the ranges of each scan in metres, as written; their number may differ from scan to scan.
+        view: field of view of each scan, in radians; 180 degrees where the message does not say.
+        beam: the angle between two beams of each scan, in radians.
+        most: the farthest range of each scan in metres where the message states it, else infinity.
+        decimals: digits behind the point in the ranges of each scan.
+    """
+
+    lines: tuple[str, ...]
+    rows: tuple[int, ...]
+    ranges: tuple[np.ndarray[Any, Any], ...]
+    view: tuple[float, ...]
+    beam: tuple[float, ...]
+    most: tuple[float, ...]
+    decimals: tuple[int, ...]
+
+
+def read_log(path: Path) -> Log:
+    """Reads a log, ``.gz`` or plain.
+
+    Raises:
+        DataError: when it cannot be read, is cut off, or holds no scan.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="latin-1") if path.suffix == ".gz" else path.open(encoding="latin-1") as s:
+            lines = tuple(s.read().splitlines())
+    except (OSError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error})", expected="a whole CARMEN log", mend="give another file"
+        ) from None
+    found = []
+    for row, line in enumerate(lines):
+        if line.startswith(MESSAGES):
+            found.append((row, *_scan(line, f"{path}, line {row + 1}")))
+    if not found:
+        raise DataError(
+            f"{path} holds no laser scan in {len(lines)} lines",
+            expected=f"lines that begin with {', '.join(MESSAGES[:3])}",
+            mend="give a CARMEN log",
+        )
+    return Log(lines, *(tuple(column) for column in zip(*found, strict=True)))
+
+
+def _scan(line: str, where: str) -> tuple[np.ndarray[Any, Any], float, float, float, int]:
+    words = line.split()
+    at = _COUNT_AT[words[0]]
+    try:
+        count = int(words[at])
+        texts = words[at + 1 : at + 1 + count]
+        ranges = np.asarray(texts, dtype=np.float64)
+        view, beam, most = np.pi, np.pi / max(count - count % 2, 1), np.inf
+        if at == 8:
+            view, beam, most = float(words[3]), float(words[4]), float(words[5])
+    except (IndexError, ValueError):
+        raise DataError(f"{where}: {line[:40]!r} is no scan", expected="NAME COUNT and as many ranges") from None
+    if len(ranges) != count or count < 2:
+        raise DataError(
+            f"{where} holds {len(ranges)} ranges of {count}", expected="a whole line", mend="repair the log"
+        )
+    return ranges, view, beam, most, max(len(text.partition(".")[2]) for text in texts)
+
+
+def write_log(log: Log, ranges: list[np.ndarray[Any, Any]], path: Path) -> Path:
+    """Writes the log with other ranges in its scans, all else as it was; returns where."""
+    lines = list(log.lines)
+    for row, values, digits in zip(log.rows, ranges, log.decimals, strict=True):
+        words = lines[row].split(" ")
+        at = _COUNT_AT[words[0]] + 1
+        old = words[at : at + len(values)]
+        # What did not change keeps its own text, trailing zeros and all.
+        words[at : at + len(values)] = [
+            text if abs(float(text) - value) < 0.5 * 10.0**-digits else f"{value:.{digits}f}"
+            for text, value in zip(old, values, strict=True)
+        ]
+        lines[row] = " ".join(words)
+    text = "\n".join(lines) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gz":
+        with gzip.open(path, "wt", encoding="latin-1") as stream:
+            stream.write(text)
+    else:
+        path.write_text(text, encoding="latin-1")
+    return path

@@ -1,0 +1,233 @@
+"""Point clouds from files and back into them: KITTI ``.bin``, nuScenes ``.pcd.bin``, PCD v0.7 and PLY, each also gzipped.
+
+A cloud is a structured array with one record a point, fields in the file's own order, so that whatever stands beside
+x, y, z (ring, time, colour) comes back as it was.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaegan.errors import DataError
+
+Array: TypeAlias = NDArray[Any]
+
+ENDINGS = (".pcd.bin", ".bin", ".pcd", ".ply")
+INTENSITY = ("intensity", "i", "reflectance", "reflectivity", "remission", "scalar_intensity")
+RING = ("ring", "channel", "laser_id", "line")
+MOST_POINTS = 20_000_000
+
+_KITTI = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity")])
+_NUSCENES = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity", "ring")])
+_PLY = {
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4", "double": "f8",
+    "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
+    "float32": "f4", "float64": "f8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A point cloud.
+
+    Attributes:
+        points: (n,) records with at least the fields x, y, z, in metres.
+        format: ``"kitti"``, ``"nuscenes"``, ``"pcd"`` or ``"ply"``.
+        ascii: whether the file holds text.
+        head: lines of a PCD's or PLY's head that say nothing of the points, kept as they were.
+    """
+
+    points: Array
+    format: str
+    ascii: bool = False
+    head: tuple[str, ...] = ()
+
+    def xyz(self) -> Array:
+        """(n, 3) float32, in metres."""
+        return np.stack([self.points[name] for name in ("x", "y", "z")], axis=1).astype(np.float32)
+
+    def named(self, names: tuple[str, ...]) -> str | None:
+        """The first of these fields that the cloud has."""
+        have = {name.lower(): name for name in self.points.dtype.names or ()}
+        return next((have[name] for name in names if name in have), None)
+
+    def reflectance(self) -> Array:
+        """(n,) float32 from 0 to 1: intensities that are stated from 0 to 255 are divided by 255; 0 without any."""
+        name = self.named(INTENSITY)
+        if name is None:
+            return np.zeros(len(self.points), np.float32)
+        values = np.nan_to_num(self.points[name].astype(np.float32))
+        return np.clip(values / self.full_scale(), 0.0, 1.0)
+
+    def full_scale(self) -> float:
+        """What an intensity of 1 is in this file: 255 for nuScenes and where anything exceeds 1, else 1."""
+        name = self.named(INTENSITY)
+        if name is None or not len(self.points):
+            return 1.0
+        return 255.0 if self.format == "nuscenes" or np.nan_to_num(self.points[name]).max() > 1.0 else 1.0
+
+
+def ending(path: Path) -> str:
+    """``".bin"``, ``".pcd.bin"``, ``".pcd"``, ``".ply"``, or nothing for another file; ``.gz`` behind it is left out."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((end for end in ENDINGS if name.endswith(end)), "")
+
+
+def read_cloud(path: Path) -> Cloud:
+    """Reads a point cloud.
+
+    Raises:
+        DataError: when the file is missing, truncated, of another format, empty, or has more than 20 million points.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist", expected="a point cloud", mend="give another file")
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error})", expected="a whole file", mend="give another file") from None
+    kind = ending(path)
+    if kind in (".bin", ".pcd.bin"):
+        cloud = _records(path, content, _NUSCENES if kind == ".pcd.bin" else _KITTI)
+    elif kind == ".pcd":
+        cloud = _pcd(path, content)
+    elif kind == ".ply":
+        cloud = _ply(path, content)
+    else:
+        raise DataError(
+            f"{path} is no point cloud", expected=f"a file that ends in {', '.join(ENDINGS)}", mend="convert it"
+        )
+    if not len(cloud.points):
+        raise DataError(f"{path} holds no point", expected="at least one", mend="give another file")
+    if len(cloud.points) > MOST_POINTS:
+        raise DataError(
+            f"{path} holds {len(cloud.points):,} points", expected=f"at most {MOST_POINTS:,}", mend="cut it up"
+        )
+    return cloud
+
+
+def _records(path: Path, content: bytes, dtype: np.dtype[Any]) -> Cloud:
+    if len(content) % dtype.itemsize:
+        raise DataError(
+            f"{path} has {len(content)} bytes, no multiple of {dtype.itemsize}",
+            expected=f"float32 {', '.join(dtype.names or ())} for each point",
+            mend="get the whole file",
+        )
+    return Cloud(np.frombuffer(content, dtype).copy(), "nuscenes" if dtype is _NUSCENES else "kitti")
+
+
+def _pcd(path: Path, content: bytes) -> Cloud:
+    at, head = 0, {}
+    while "DATA" not in head:
+        end = content.find(b"\n", at)
+        if end < 0 or end - at > 10_000:
+            raise DataError(f"{path} has no PCD head", expected="lines up to DATA", mend="give a PCD v0.7 file")
+        words = content[at:end].decode("latin-1").split()
+        at = end + 1
+        if words and not words[0].startswith("#"):
+            head[words[0].upper()] = words[1:]
+    try:
+        names, count = head["FIELDS"], int(head["POINTS"][0])
+        counts = [int(c) for c in head.get("COUNT", ["1"] * len(names))]
+        kinds = [f"<{ {'F': 'f', 'I': 'i', 'U': 'u'}[t] }{s}" for t, s in zip(head["TYPE"], head["SIZE"], strict=True)]
+        fields = [(n, k) if c == 1 else (n, k, (c,)) for n, k, c in zip(_unique(names), kinds, counts, strict=True)]
+        dtype = np.dtype(fields)
+        form = head["DATA"][0]
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise DataError(
+            f"{path} has a PCD head that cannot be read ({error})", expected="PCD v0.7", mend="repair it"
+        ) from None
+    _need_xyz(path, dtype)
+    kept = (f"VIEWPOINT {' '.join(head.get('VIEWPOINT', list('0001000')))}",)
+    if form == "binary":
+        if len(content) - at < count * dtype.itemsize:
+            raise DataError(
+                f"{path} holds {(len(content) - at) // dtype.itemsize} of {count} points",
+                expected="all",
+                mend="get the whole file",
+            )
+        return Cloud(np.frombuffer(content, dtype, count, at).copy(), "pcd", head=kept)
+    if form == "ascii":
+        return Cloud(_table(path, content[at:], dtype, count), "pcd", ascii=True, head=kept)
+    raise DataError(
+        f"{path} is PCD DATA {form}", expected="ascii or binary", mend="convert it with pcl_convert_pcd_ascii_binary"
+    )
+
+
+def _unique(names: list[str]) -> list[str]:
+    """PCD calls every filler ``_``."""
+    return [f"_{i}" if name == "_" else name for i, name in enumerate(names)]
+
+
+def _need_xyz(path: Path, dtype: np.dtype[Any]) -> None:
+    lost = [name for name in ("x", "y", "z") if name not in (dtype.names or ())]
+    if lost:
+        raise DataError(
+            f"{path} has the fields {', '.join(dtype.names or ())}",
+            expected="x, y and z among them",
+            mend="rename the fields",
+        )
+
+
+def _table(path: Path, text: bytes, dtype: np.dtype[Any], count: int) -> Array:
+    values = text.split()
+    wide = sum(int(np.prod(dtype[name].shape, dtype=int)) for name in dtype.names or ())
+    if len(values) < count * wide:
+        raise DataError(
+            f"{path} holds {len(values) // wide} of {count} points", expected="all", mend="get the whole file"
+        )
+    try:
+        table = np.asarray(values[: count * wide], dtype=np.float64).reshape(count, wide)
+    except ValueError as error:
+        raise DataError(
+            f"{path} holds words that are no numbers ({error})", expected="numbers", mend="repair it"
+        ) from None
+    points, column = np.zeros(count, dtype), 0
+    for name in dtype.names or ():
+        size = int(np.prod(dtype[name].shape, dtype=int))
+        part = table[:, column : column + size]
+        points[name] = part.reshape(count, *dtype[name].shape)
+        column += size
+    return points
+
+
+def _ply(path: Path, content: bytes) -> Cloud:
+    end = content.find(b"end_header")
+    at = content.find(b"\n", end) + 1
+    lines = content[: max(end, 0)].decode("latin-1").splitlines()
+    if end < 0 or not lines or lines[0].strip() != "ply":
+        raise DataError(f"{path} has no PLY head", expected="a PLY file", mend="give another file")
+    form, count, fields, element = "", 0, [], ""
+    for words in (line.split() for line in lines):
+        if words[:1] == ["format"]:
+            form = words[1]
+        elif words[:1] == ["element"]:
+            if not element and words[1] != "vertex":
+                raise DataError(f"{path} begins with {words[1]}", expected="vertices first", mend="convert it")
+            element = words[1]
+            count = int(words[2]) if element == "vertex" else count
+        elif words[:1] == ["property"] and element == "vertex":
+            if words[1] not in _PLY:
+                raise DataError(
+                    f"{path} has a {words[1]} among its vertices", expected="plain numbers", mend="convert it"
+                )
+            fields.append((words[2], words[1]))
+    order = ">" if form == "binary_big_endian" else "<"
+    dtype = np.dtype([(name, order + _PLY[kind]) for name, kind in fields])
+    _need_xyz(path, dtype)
+    kept = tuple(line for line in lines if line.startswith(("comment", "obj_info")))
+    if form == "ascii":
+        return Cloud(_table(path, content[at:], dtype, count), "ply", ascii=True, head=kept)
+    if len(content) - at < count * dtype.itemsize:
+        raise DataError(
+            f"{path} holds {(len(content) - at) // dtype.itemsize} of {count} points",
+            expected="all",
+            mend="get it whole",
+        )
+    return Cloud(np.frombuffer(content, dtype, count, at).copy(), "ply", head=kept)

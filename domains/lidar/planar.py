@@ -1,0 +1,192 @@
+"""Planar scans from files: CARMEN logs, LaserScan-like dictionaries, ROS bags; each as scans with their angles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from domains.lidar.carmen import Log, read_log
+from vaegan.errors import DataError
+
+_BAGS = (".bag", ".db3", ".mcap")
+ENDINGS = (".log", ".gz", ".clf", ".json", *_BAGS)
+_PILE = 0.995
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan of a planar scanner.
+
+    Attributes:
+        ranges: in metres, anticlockwise; NaN where nothing came back, or what came back is not valid.
+        first: the angle of the first beam in radians, 0 ahead.
+        beam: the angle from one beam to the next in radians, above 0.
+        miss: what the file holds for a beam without echo.
+    """
+
+    ranges: np.ndarray[Any, Any]
+    first: float
+    beam: float
+    miss: float
+
+    @property
+    def turns(self) -> bool:
+        """Whether the scanner turns fully, so that the last beam neighbours the first."""
+        return abs(len(self.ranges) * self.beam - 2 * np.pi) < 1.5 * self.beam
+
+
+@dataclass(frozen=True)
+class Scans:
+    """The scans of one file, in the order of time.
+
+    Attributes:
+        scans: of them.
+        format: ``"carmen"``, ``"laserscan"`` or ``"rosbag"``.
+        source: what the file is written back from.
+    """
+
+    scans: tuple[Scan, ...]
+    format: str
+    source: Any
+
+
+def read_scans(path: Path) -> Scans:
+    """Reads the scans of a file.
+
+    Raises:
+        DataError: when it is missing, of another format, or holds no scan.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist", expected="a file of scans", mend="give another path with --data")
+    if path.is_dir() or path.suffix in _BAGS:
+        messages = [laser_scan(message, str(path)) for message in _bag(path)]
+        if not messages:
+            raise DataError(
+                f"{path} holds no LaserScan", expected="a bag with sensor_msgs/LaserScan", mend="give another bag"
+            )
+        return Scans(tuple(messages), "rosbag", None)
+    if path.suffix == ".json":
+        return _from_json(path)
+    log = read_log(path)
+    return Scans(tuple(_carmen_scans(log)), "carmen", log)
+
+
+def _carmen_scans(log: Log) -> Iterator[Scan]:
+    most = _miss_levels(log.ranges)
+    for ranges, view, beam, stated in zip(log.ranges, log.view, log.beam, log.most, strict=True):
+        level = min(stated, most[len(ranges)])
+        valid = np.isfinite(ranges) & (ranges > 0) & (ranges < level)
+        miss = float(ranges[ranges >= level].max(initial=0.0)) or min(stated, 81.83)
+        yield Scan(np.where(valid, ranges, np.nan), -view / 2, beam, miss)
+
+
+def _miss_levels(ranges: Sequence[np.ndarray[Any, Any]]) -> dict[int, float]:
+    """For each number of beams the range from which on nothing came back: where a log's values pile up at its maximum.
+
+    CARMEN has no word for a beam without echo: loggers write the scanner's farthest range, and none says which that is.
+    """
+    levels = {}
+    for count in {len(values) for values in ranges}:
+        values = np.concatenate([v for v in ranges if len(v) == count])
+        values = values[np.isfinite(values)]
+        top = values.max(initial=0.0)
+        at_top = int((values >= _PILE * top).sum())
+        below = int(((values >= (2 * _PILE - 1) * top) & (values < _PILE * top)).sum())
+        levels[count] = _PILE * top if at_top >= 3 and at_top > 5 * below else np.inf
+    return levels
+
+
+def laser_scan(message: Mapping[str, Any], where: str = "LaserScan") -> Scan:
+    """A scan from a dictionary with the fields of ``sensor_msgs/LaserScan``.
+
+    Values outside of ``range_min`` to ``range_max``, infinities and NaN are no echo (REP 117), and so is 0.
+
+    Raises:
+        DataError: when a field is missing, or the angles make no sense.
+    """
+    needed = ("angle_min", "angle_increment", "ranges")
+    lost = [name for name in needed if name not in message]
+    if lost:
+        raise DataError(f"{where} lacks {', '.join(lost)}", expected="the fields of LaserScan", mend="add them")
+    ranges = np.asarray([np.nan if r is None else r for r in message["ranges"]], dtype=np.float64)
+    beam = float(message["angle_increment"])
+    if ranges.ndim != 1 or len(ranges) < 2 or not np.isfinite(beam) or beam == 0:
+        raise DataError(
+            f"{where} holds {ranges.size} ranges {beam:g} rad apart", expected="two beams or more", mend="repair it"
+        )
+    low, high = float(message.get("range_min", 0.0)), float(message.get("range_max", np.inf))
+    valid = np.isfinite(ranges) & (ranges > 0) & (ranges >= low) & (ranges <= high)
+    return Scan(np.where(valid, ranges, np.nan), float(message["angle_min"]), beam, np.inf)
+
+
+def _from_json(path: Path) -> Scans:
+    """One dictionary, a list of them, or a dictionary a line."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        try:
+            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError as error:
+            raise DataError(
+                f"{path} is no JSON ({error})", expected="LaserScan dictionaries", mend="repair it"
+            ) from None
+    messages = content if isinstance(content, list) else [content]
+    if not messages or not all(isinstance(message, dict) for message in messages):
+        raise DataError(
+            f"{path} holds no LaserScan", expected="a dictionary, or a list of them", mend="give another file"
+        )
+    scans = tuple(laser_scan(message, f"{path}, scan {i + 1}") for i, message in enumerate(messages))
+    return Scans(scans, "laserscan", content)
+
+
+def _bag(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        from rosbags.highlevel import AnyReader
+    except ImportError:
+        raise DataError(
+            f"{path} is a ROS bag, and rosbags is not installed",
+            expected="the extra ros",
+            mend="pip install 'vaegan[ros]'",
+        ) from None
+    from rosbags.highlevel.anyreader import AnyReaderError
+    from rosbags.typesys import Stores, get_typestore
+
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
+            wanted = [c for c in reader.connections if c.msgtype == "sensor_msgs/msg/LaserScan"]
+            for connection, _, raw in reader.messages(connections=wanted) if wanted else ():
+                message: Any = reader.deserialize(raw, connection.msgtype)
+                fields = ("angle_min", "angle_increment", "range_min", "range_max", "ranges")
+                yield {name: getattr(message, name) for name in fields}
+    except (AnyReaderError, OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error})", expected="a ROS bag", mend="give another file") from None
+
+
+def on_grid(scan: Scan, beams: int, view: float, phase: float = 0.0) -> np.ndarray[Any, Any]:
+    """A scan on a grid of angles: at each the nearest beam within half a step; NaN where there is none.
+
+    Args:
+        scan: of any number of beams.
+        beams: of the grid; the first is at ``-view / 2``.
+        view: field of view of the grid in radians.
+        phase: share of a step by which the grid is turned.
+    """
+    step = view / beams
+    angles = -view / 2 + step * (np.arange(beams) + phase)
+    clockwise = scan.beam < 0
+    first = scan.first + scan.beam * (len(scan.ranges) - 1) if clockwise else scan.first
+    values = scan.ranges[::-1] if clockwise else scan.ranges
+    beam = abs(scan.beam)
+    index = np.rint((angles - first) / beam + 1e-6).astype(np.int64)
+    if scan.turns:
+        index %= len(values)
+    there = (index >= 0) & (index < len(values))
+    inside = index.clip(0, len(values) - 1)
+    off = np.abs((first + beam * inside - angles + np.pi) % (2 * np.pi) - np.pi)
+    return np.where(there & (off <= max(step, beam) / 2 + 1e-9), values[inside], np.nan)

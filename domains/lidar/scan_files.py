@@ -1,0 +1,138 @@
+"""From the scans of a file to the signals of a recording, and back into a file of the same kind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from domains.lidar.carmen import write_log
+from domains.lidar.planar import Scan, Scans
+from vaegan.domain import Recording
+from vaegan.errors import DataError
+
+
+@dataclass(frozen=True)
+class ScanFile:
+    """What a file of scans is written back from.
+
+    Attributes:
+        scans: as they were read.
+        parts: interleaved scans that each was taken apart into.
+    """
+
+    scans: Scans
+    parts: int
+
+
+def join_scans(scans: Scans, path: Path, *, step: float, far: float) -> Recording:
+    """The scans of a file as one recording, each taken apart into interleaved scans whose beams are about ``step`` apart.
+
+    Raises:
+        DataError: when scans of different numbers of beams lie in one file.
+    """
+    counts = sorted({len(scan.ranges) for scan in scans.scans})
+    if len(counts) > 1:
+        raise DataError(
+            f"{path} holds scans of {' and '.join(map(str, counts[:4]))} beams",
+            expected="one number of beams in a file that is restored",
+            mend="write the scans of each scanner into a file of their own",
+        )
+    parts = max(1, round(step / abs(scans.scans[0].beam)))
+    size = -(-counts[0] // parts)
+    signals = np.full((len(scans.scans) * parts, 1, size), np.nan, np.float32)
+    for i, scan in enumerate(scans.scans):
+        values = np.where(scan.ranges < far, scan.ranges, np.nan)
+        for part in range(parts):
+            some = values[part::parts]
+            signals[i * parts + part, 0, : len(some)] = some
+    if np.isnan(signals).all():
+        raise DataError(
+            f"no beam of {path} has an echo nearer than {far:g} m",
+            expected="at least one",
+            mend="set --domain.far, or give another file",
+        )
+    return Recording(signals, path, scans.format, ScanFile(scans, parts))
+
+
+def write_scans(recording: Recording, path: Path, *, longest_gap: int, far: float) -> Path:
+    """Writes restored scans in the format that they were read from.
+
+    Beams with an echo get the restored range. A gap of at most ``longest_gap`` beams with an echo on both sides is
+    filled; any other stays what it was in the file, as do ranges beyond ``far``.
+
+    Raises:
+        DataError: for a bag: it is written as JSON, to a path that ends in ``.json``.
+    """
+    kept: ScanFile = recording.metadata
+    restored = []
+    for i, scan in enumerate(kept.scans.scans):
+        values = np.empty(len(scan.ranges))
+        for part in range(kept.parts):
+            places = values[part :: kept.parts]
+            places[:] = recording.signals[i * kept.parts + part, 0, : len(places)]
+        restored.append(_merged(scan, np.clip(values, 0.0, far), longest_gap * kept.parts, far))
+    if kept.scans.format == "carmen":
+        originals = [_of_log(kept.scans.source.ranges[i], v) for i, v in enumerate(restored)]
+        return write_log(kept.scans.source, originals, path)
+    if kept.scans.format == "laserscan":
+        return _write_json(kept.scans, restored, path)
+    if path.suffix != ".json":
+        raise DataError(
+            f"{path}: bags are not written",
+            expected="a path that ends in .json",
+            mend="call write('scans.json') in Python",
+        )
+    messages = [
+        {
+            "angle_min": scan.first,
+            "angle_increment": scan.beam,
+            "range_min": 0.0,
+            "range_max": far,
+            "ranges": list(scan.ranges),
+        }
+        for scan in kept.scans.scans
+    ]
+    return _write_json(Scans(kept.scans.scans, "laserscan", messages), restored, path)
+
+
+def _merged(scan: Scan, restored: np.ndarray[Any, Any], longest: int, far: float) -> np.ndarray[Any, Any]:
+    """Restored ranges where they count, NaN where the file keeps what it held."""
+    hit = np.isfinite(scan.ranges)
+    near = hit & (scan.ranges < far)
+    return np.where(near | short_gaps(hit, longest, wraps=scan.turns), restored, np.nan)
+
+
+def short_gaps(hit: np.ndarray[Any, Any], longest: int, *, wraps: bool) -> np.ndarray[Any, Any]:
+    """True in gaps of at most ``longest`` beams with a hit on both sides."""
+    n = len(hit)
+    if not hit.any() or hit.all():
+        return np.zeros(n, dtype=bool)
+    index = np.arange(n)
+    before = np.maximum.accumulate(np.where(hit, index, -(10**9)))
+    after = np.minimum.accumulate(np.where(hit, index, 10**9)[::-1])[::-1]
+    if wraps:
+        before = np.maximum(before, np.flatnonzero(hit)[-1] - n)
+        after = np.minimum(after, np.flatnonzero(hit)[0] + n)
+    short: np.ndarray[Any, Any] = ~hit & (after - before - 1 <= longest)
+    return short
+
+
+def _of_log(original: np.ndarray[Any, Any], restored: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.where(np.isnan(restored), original, restored)
+
+
+def _write_json(scans: Scans, restored: list[np.ndarray[Any, Any]], path: Path) -> Path:
+    content = scans.source
+    messages = content if isinstance(content, list) else [content]
+    written = []
+    for message, values in zip(messages, restored, strict=True):
+        old = message["ranges"]
+        new = [old[k] if np.isnan(v) else round(float(v), 4) for k, v in enumerate(values)]
+        written.append({**message, "ranges": [None if v is None or np.isnan(v) else v for v in new]})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(written if isinstance(content, list) else written[0]), encoding="utf-8")
+    return path

@@ -1,0 +1,259 @@
+"""From point clouds to range images with everything that leads back, and back to points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from domains.lidar.cloud_files import write_cloud
+from domains.lidar.clouds import INTENSITY, RING, Array, Cloud, ending, read_cloud
+from domains.lidar.projection import Projected, directions, project, spherical_rows, unfolded_rings
+from vaegan.domain import Recording
+from vaegan.errors import DataError
+
+Layout = Literal["auto", "rings", "spherical"]
+
+UNCHANGED = 5e-4
+"""Metres: a range that comes back this close is the observed one (a float's rounding on the way through model units)."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """How points become a range image.
+
+    Attributes:
+        rows, columns: of the image.
+        far: ranges from here on fall out, in metres.
+        layout: rows are the laser's rings (``"rings"``) or even steps of elevation (``"spherical"``); ``"auto"`` takes
+            rings where the file states them or they can be told from the order of the points.
+        up, down: elevations of the image's upper and lower edge for ``"spherical"``, in radians.
+        elevations: of the rows where the points do not tell, in radians.
+    """
+
+    rows: int
+    columns: int
+    far: float
+    layout: Layout
+    up: float
+    down: float
+    elevations: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A cloud and its range image.
+
+    Attributes:
+        cloud: as it was read.
+        winner: (rows, columns) the point that stands in each pixel, -1 for none.
+        elevations: of each row, in radians.
+        layout: the one that was taken.
+        kept: points that are finite, not at the origin and nearer than the farthest range.
+    """
+
+    cloud: Cloud
+    winner: Array
+    elevations: Array
+    layout: str
+    kept: int
+
+
+def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
+    """The range image (2, rows, columns) of a cloud: range in metres and reflectance, NaN where no point fell.
+
+    Points that are not finite are left out of the image and stay in the cloud. A cloud of fewer rings than rows is spread
+    over them evenly, its first ring in row 0.
+
+    Raises:
+        DataError: when no point falls into the image, or ``"rings"`` was asked for and none can be told.
+    """
+    points = cloud.xyz()
+    finite = np.isfinite(points).all(axis=1)
+    xyz = torch.from_numpy(np.where(finite[:, None], points, 0.0).astype(np.float32))
+    rings = _rings(cloud, xyz, raster) if raster.layout != "spherical" else None
+    if raster.layout == "rings" and rings is None:
+        raise DataError(
+            f"the rings of {name} cannot be told",
+            expected=f"a field {RING[0]}, or at most {raster.rows} rings one after another",
+            mend="set --domain.layout spherical",
+        )
+    if rings is None:
+        row, valid = spherical_rows(xyz, raster.rows, raster.up, raster.down)
+    else:
+        row, valid = rings, torch.ones_like(rings, dtype=torch.bool)
+    values = torch.from_numpy(cloud.reflectance())[None, :, None]
+    found: Projected = project(
+        xyz[None], values, row[None], (raster.rows, raster.columns), valid=valid[None], far=raster.far
+    )
+    winner = found.winner[0].numpy()
+    if (winner < 0).all():
+        raise DataError(
+            f"none of the {len(points)} points of {name} falls into the range image",
+            expected=f"points nearer than {raster.far:g} m"
+            + ("" if rings is not None else " within the field of view"),
+            mend="set --domain.far, --domain.up and --domain.down",
+        )
+    elevations = _elevations(xyz.numpy(), winner, raster, rings is not None)
+    return found.image[0].numpy(), Turn(
+        cloud, winner, elevations, "rings" if rings is not None else "spherical", int(finite.sum())
+    )
+
+
+def _rings(cloud: Cloud, xyz: torch.Tensor, raster: Raster) -> torch.Tensor | None:
+    """The row of each point by its ring, the topmost 0; ``None`` where rings cannot be told."""
+    name = cloud.named(RING)
+    if name is not None:
+        ring = torch.from_numpy(cloud.points[name].astype(np.int64))
+        ring = ring - int(ring.min())
+    else:
+        ring = unfolded_rings(xyz)
+    count = int(ring.max()) + 1
+    if count < 2 or count > raster.rows:
+        return None
+    if name is None and len(xyz) < 100 * count:  # not the order of a turning scanner
+        return None
+    if raster.rows % count == 0:
+        ring = ring * (raster.rows // count)
+    top, bottom = (_tilt(xyz[ring == k]) for k in (int(ring.min()), int(ring.max())))
+    return (
+        ring
+        if top >= bottom
+        else raster.rows - raster.rows // count - ring
+        if raster.rows % count == 0
+        else count - 1 - ring
+    )
+
+
+def _tilt(xyz: torch.Tensor) -> float:
+    flat = torch.hypot(xyz[:, 0], xyz[:, 1])
+    away = flat > 0.1
+    return float(torch.atan2(xyz[away, 2], flat[away]).median()) if bool(away.any()) else 0.0
+
+
+def _elevations(xyz: Array, winner: Array, raster: Raster, by_ring: bool) -> Array:
+    """Of each row: the median of its points, between rows without points a straight line, beyond them the stated steps."""
+    nominal = np.asarray(raster.elevations, dtype=np.float64)
+    if not by_ring:
+        return nominal_spherical(raster)
+    known = np.flatnonzero((winner >= 0).sum(axis=1) >= 8)
+    if len(known) < 2:
+        return nominal
+    measured = np.empty(len(known))
+    for i, row in enumerate(known):
+        x, y, z = xyz[winner[row][winner[row] >= 0]].T
+        measured[i] = np.median(np.arctan2(z, np.hypot(x, y)))
+    rows = np.arange(raster.rows)
+    # The course between two measured rows follows the stated elevations, so that uneven rings stay uneven.
+    return nominal + np.interp(rows, known, measured - nominal[known])
+
+
+def nominal_spherical(raster: Raster) -> Array:
+    """The middle of each row of a spherical projection, in radians."""
+    steps = (np.arange(raster.rows) + 0.5) / raster.rows
+    nominal: Array = raster.up - steps * (raster.up - raster.down)
+    return nominal
+
+
+def read_turn(path: Path, raster: Raster, *, reflectance: bool) -> Recording:
+    """A file as a recording of one range image.
+
+    Raises:
+        DataError: see :func:`domains.lidar.clouds.read_cloud` and :func:`image_of`.
+    """
+    image, turn = image_of(read_cloud(path), raster, str(path))
+    signals = image[None] if reflectance else image[None, :1]
+    return Recording(signals.astype(np.float32), path, turn.cloud.format, (turn, signals.astype(np.float32)))
+
+
+def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tuple[Cloud, Array, Array]:
+    """A restored range image as points.
+
+    The points of the file keep their order, ring and time. Those that stand in the image and whose range was
+    changed by more than half a millimetre move along their ray; all others, also those that a nearer point hides,
+    stay as they are. Behind them come the points of filled pixels: those without a point which in their column or row
+    lie between two observed ones at most ``longest_gap`` pixels apart.
+
+    Returns:
+        The cloud, and for each of its points whether it was filled and whether it was moved.
+    """
+    turn: Turn = recording.metadata[0]
+    observed: Array = recording.metadata[1][0]
+    signals = recording.signals[0]
+    points = turn.cloud.points.copy()
+    seen = turn.winner >= 0
+    old, new = observed[0], np.clip(signals[0], 0.0, far)
+    changed = seen & (np.abs(new - np.where(seen, old, 0.0)) > UNCHANGED)
+    moved = np.zeros(len(points), dtype=bool)
+    index = turn.winner[changed]
+    moved[index] = True
+    share = (new[changed] / old[changed]).astype(np.float64)
+    for name in ("x", "y", "z"):
+        points[name][index] = points[name][index] * share
+    added = between(seen, longest_gap) & (new > 0)
+    extra = np.zeros(int(added.sum()), points.dtype)
+    rays = directions(torch.from_numpy(turn.elevations), seen.shape[1]).numpy()
+    for name, ray in zip(("x", "y", "z"), rays, strict=True):
+        extra[name] = new[added] * ray[added]
+    rows = np.nonzero(added)[0]
+    intensity, ring = turn.cloud.named(INTENSITY), turn.cloud.named(RING)
+    if intensity is not None and len(signals) > 1:
+        scale = turn.cloud.full_scale()
+        extra[intensity] = np.clip(signals[1][added], 0.0, 1.0) * scale
+    if ring is not None:
+        extra[ring] = _ring_of_rows(turn, ring)[rows]
+    filled = np.concatenate([np.zeros(len(points), bool), np.ones(len(extra), bool)])
+    return (
+        replace(turn.cloud, points=np.concatenate([points, extra])),
+        filled,
+        np.concatenate([moved, np.zeros(len(extra), bool)]),
+    )
+
+
+def _ring_of_rows(turn: Turn, ring: str) -> Array:
+    """The file's number of the ring in each row; of a row without points that of the nearest row with some."""
+    rows = np.arange(len(turn.winner))
+    known = np.flatnonzero((turn.winner >= 0).any(axis=1))
+    numbers = np.asarray([turn.cloud.points[ring][turn.winner[row].max()] for row in known])
+    nearest: Array = numbers[np.abs(rows[:, None] - known).argmin(axis=1)]
+    return nearest
+
+
+def between(seen: Array, longest: int) -> Array:
+    """True for pixels that are not seen and lie between two seen ones of their column, or of their row (which wraps)."""
+    return _gaps(seen.T, longest, wraps=False).T | _gaps(seen, longest, wraps=True)
+
+
+def _gaps(seen: Array, longest: int, *, wraps: bool) -> Array:
+    """Gaps of at most ``longest`` along the last axis, with something seen at both ends."""
+    size = seen.shape[-1]
+    wide = np.concatenate([seen[..., -longest:], seen, seen[..., :longest]], axis=-1) if wraps else seen
+    index = np.arange(wide.shape[-1])
+    before = np.maximum.accumulate(np.where(wide, index, -(10**6)), axis=-1)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(wide, index, 10**6), -1), axis=-1), -1)
+    short: Array = ~wide & (after - before - 1 <= longest)
+    return short[..., longest : longest + size] if wraps else short
+
+
+def write_turn(recording: Recording, path: Path, *, longest_gap: int, far: float) -> Path:
+    """Writes the restored points in the format of the file that was read; see :func:`restored_cloud`."""
+    cloud, _, _ = restored_cloud(recording, longest_gap=longest_gap, far=far)
+    if ending(path) == ".pcd" and cloud.format != "pcd":
+        cloud = replace(cloud, format="pcd", ascii=False, head=())
+    return write_cloud(cloud, path)
+
+
+def write_marked(recording: Recording, path: Path, *, longest_gap: int, far: float) -> Path:
+    """Writes a PCD with the fields ``filled`` and ``moved`` (1 or 0) beside the file's; see :func:`restored_cloud`."""
+    cloud, filled, moved = restored_cloud(recording, longest_gap=longest_gap, far=far)
+    taken = [name for name in cloud.points.dtype.names or () if name not in ("filled", "moved")]
+    dtype = [(name, cloud.points.dtype[name]) for name in taken] + [("filled", "u1"), ("moved", "u1")]
+    points = np.zeros(len(cloud.points), np.dtype(dtype))
+    for name in taken:
+        points[name] = cloud.points[name]
+    points["filled"], points["moved"] = filled, moved
+    little = points.astype(points.dtype.newbyteorder("<"))
+    return write_cloud(Cloud(little, "pcd", head=cloud.head if cloud.format == "pcd" else ()), path)

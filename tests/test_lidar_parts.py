@@ -1,0 +1,218 @@
+"""Weather, outliers, measures of turns, the suite, filling from neighbours, and the ray-drop head."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from domains.lidar import ROBO3D, Turns
+from domains.lidar import metrics as measures
+from domains.lidar.generation import judge, maximum_mean_discrepancy
+from domains.lidar.outliers import METHODS
+from domains.lidar.ranges import RangeCode
+from domains.lidar.suite import MappedDrop, drop_map
+from domains.lidar.weather import Fog, Rain, Snow
+from vaegan.degradation import build
+from vaegan.errors import UserError
+from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.nn.neighbours import alike, continued, squashed, unsquashed
+from vaegan.nn.raydrop import logistic_of
+
+SMALL = Turns(rows=16, columns=64)
+CODE = RangeCode("log", 80.0)
+
+
+def flat(ranges: float, reflectance: float = 0.5, rows: int = 16, columns: int = 256) -> torch.Tensor:
+    x = torch.full((1, 2, rows, columns), ranges)
+    x[:, 1] = reflectance
+    return SMALL.to_model(x)
+
+
+@pytest.mark.parametrize("encoding", ["linear", "log", "inverse"])
+def test_encodings_rise_from_minus_one_to_one(encoding) -> None:
+    code = RangeCode(encoding, 80.0)
+    ranges = torch.linspace(0, 80, 200, dtype=torch.float64)
+    unit = code.to_unit(ranges)
+    assert (unit.diff() > 0).all()
+    assert (float(unit[0]), float(unit[-1])) == (-1.0, pytest.approx(1.0))
+    assert torch.allclose(code.to_range(unit), ranges, atol=1e-6)
+    with pytest.raises(UserError, match="farthest range of 0"):
+        RangeCode(encoding, 0.0)
+
+
+def test_fog_hides_what_is_far_and_leaves_what_is_near() -> None:
+    generator = torch.Generator().manual_seed(0)
+    thick = Fog(0.06, code=CODE)
+    far = SMALL.to_physical(thick(flat(60.0), generator=generator).y)
+    near = SMALL.to_physical(thick(flat(4.0), generator=generator).y)
+    assert float((far[:, 0] < 30).float().mean()) > 0.99
+    assert torch.allclose(near[:, 0], torch.tensor(4.0), atol=1e-3)
+    expected = 0.5 * math.exp(-2 * 0.06 * 4.0)
+    assert torch.allclose(near[:, 1], torch.tensor(expected), atol=1e-3)
+    clear = Fog(0.001, code=CODE)(flat(60.0), generator=generator).y
+    assert torch.allclose(SMALL.to_physical(clear)[:, 0], torch.tensor(60.0), atol=1e-2)
+
+
+@pytest.mark.parametrize("make", [Rain, Snow])
+def test_more_falls_more_is_hit_and_lost(make) -> None:
+    shares = []
+    for rate in (0.3, 3.0):
+        seen = make(rate, code=CODE)(flat(25.0, 0.1), generator=torch.Generator().manual_seed(0))
+        ranges = SMALL.to_physical(seen.y)[:, :1]
+        assert seen.mask is not None
+        shares.append(float((seen.mask & (ranges < 20)).float().mean()))
+    assert 0 <= shares[0] < shares[1] < 0.9
+    dark = make(3.0, code=CODE)(flat(78.0, 0.01), generator=torch.Generator().manual_seed(0)).mask
+    assert dark is not None
+    assert float(dark.float().mean()) < 0.5
+
+
+def test_the_suite_has_eight_corruptions_at_three_severities() -> None:
+    x = SMALL.to_model(torch.from_numpy(np.nan_to_num(SMALL.dataset("train").signals[:1], nan=10.0)))
+    assert len(ROBO3D) == 8
+    for conditions in ROBO3D.values():
+        assert len(conditions) == 3
+        changed = []
+        for condition in conditions:
+            seen = build(condition, SMALL.degradations())(x, generator=torch.Generator().manual_seed(0))
+            lost = torch.zeros_like(x, dtype=torch.bool) if seen.mask is None else ~seen.mask.expand_as(x)
+            changed.append(float((lost | (seen.y != x)).float().mean()))
+        assert changed[2] > 0
+        assert changed[0] <= changed[2] + 1e-9
+
+
+def test_a_map_of_lost_echoes_is_counted_and_used() -> None:
+    signals = torch.ones(40, 1, 4, 6)
+    signals[::2, :, 1] = torch.nan
+    chance = drop_map(signals)
+    assert chance[1].tolist() == [0.5] * 6
+    seen = MappedDrop(chance)(torch.zeros(200, 1, 4, 6), generator=torch.Generator().manual_seed(0))
+    assert seen.mask is not None
+    assert seen.mask[:, :, [0, 2, 3]].all()
+    assert 0.4 < float(seen.mask[:, :, 1].float().mean()) < 0.6
+
+
+def test_lone_points_are_outliers() -> None:
+    random = np.random.default_rng(0)
+    wall = np.column_stack([np.full(800, 10.0), random.uniform(-2, 2, 800), random.uniform(-1, 1, 800)])
+    lone = random.uniform(3, 6, (12, 3)) * [1, 1.5, 1]
+    strengths = {"sor": 1.0, "ror": 0.5, "dror": 6.0, "dsor": 0.25}
+    for name, method in METHODS.items():
+        flagged = method(np.concatenate([wall, lone]), strengths[name])
+        scores = measures.removal_scores(flagged[None], np.arange(812)[None] >= 800)
+        assert scores["recall"][0] > 0.8, name
+        assert scores["precision"][0] > 0.5, name
+
+
+def test_measures_of_turns_on_cases_whose_value_is_known() -> None:
+    truth = np.full((1, 2, 16, 64), np.nan)
+    truth[:, 0, :, :32], truth[:, 1, :, :32] = 10.0, 0.5
+    wrong = np.nan_to_num(truth, nan=3.0)
+    wrong[:, 0] *= 1.1
+    known = SMALL.metrics()
+    values = {name: float(metric.function(wrong, truth, 80.0)[0]) for name, metric in known.items()}
+    assert values["mae"] == pytest.approx(1.0)
+    assert values["abs_rel"] == pytest.approx(0.1)
+    assert values["delta_1"] == 1.0
+    assert 0 < values["chamfer"] <= 1.0
+    assert values["iou"] == 0.0
+    same = {
+        name: float(metric.function(np.nan_to_num(truth, nan=3.0), truth, 80.0)[0]) for name, metric in known.items()
+    }
+    assert (same["mae"], same["chamfer"], same["iou"]) == (0.0, 0.0, 1.0)
+    assert measures.f1(np.asarray([[1, 1, 0, 0]]), np.asarray([[1, 0, 1, 0]])) == pytest.approx(0.5)
+
+
+def test_generated_turns_are_measured_under_named_conventions() -> None:
+    real = SMALL.everything().signals
+    same = judge(real, real, SMALL.elevations, SMALL.far)
+    other = judge(real * 0.5, real, SMALL.elevations, SMALL.far)
+    assert set(same) == {"jsd[lidargen]", "mmd[lidargen]", "jsd[lidm]", "mmd[lidm]", "jsd[dusty]", "swd"}
+    for name in ("jsd[lidargen]", "mmd[lidargen]", "jsd[lidm]", "mmd[lidm]", "jsd[dusty]"):
+        assert same[name]["mean"] == pytest.approx(0.0, abs=1e-6)
+        assert other[name]["mean"] > 1e-4
+    assert maximum_mean_discrepancy(np.eye(4), np.eye(4)) == pytest.approx(0.0, abs=1e-12)
+    assert 0 < other["jsd[lidargen]"]["mean"] <= math.sqrt(math.log(2.0)) + 1e-9
+
+
+def test_gaps_are_continued_from_both_sides() -> None:
+    x = torch.tensor([[[0.0, 2.0, 9.0, 9.0, 8.0, 9.0]]])
+    seen = torch.tensor([[[0.0, 1.0, 0.0, 0.0, 1.0, 0.0]]])
+    filled, differences = continued(x, seen, (False,))
+    assert filled.tolist() == [[[2.0, 2.0, 4.0, 6.0, 8.0, 8.0]]]
+    assert differences[0, 0].tolist() == [0.0, 0.0, -2.0, -4.0, -6.0, 0.0]
+    assert differences[0, 1].tolist() == [0.0, 6.0, 4.0, 2.0, 0.0, 0.0]
+    around, _ = continued(x, seen, (True,))
+    assert around[0, 0].tolist() == [4.0, 2.0, 4.0, 6.0, 8.0, 6.0]
+    nothing, none = continued(x, torch.zeros_like(seen), (False,))
+    assert (float(nothing.abs().max()), float(none.abs().max())) == (0.0, 0.0)
+
+
+def test_two_axes_share_a_gap_by_its_lengths() -> None:
+    x = torch.zeros(1, 1, 3, 5)
+    x[..., 0], x[..., 4], x[0, 0, 2] = 1.0, 1.0, 5.0
+    seen = torch.ones_like(x)
+    seen[0, 0, 1, 1:4] = 0.0
+    filled, differences = continued(x, seen, (False, False))
+    weights = 1 / 2**2, 1 / 4**2
+    assert float(filled[0, 0, 1, 2]) == pytest.approx((weights[0] * 2.5 + weights[1] * 1.0) / sum(weights))
+    assert differences.shape == (1, 4, 3, 5)
+
+
+def test_small_differences_are_scaled_up_and_back() -> None:
+    x = torch.linspace(-1.9, 1.9, 101)
+    assert torch.allclose(unsquashed(squashed(x)), x, atol=1e-5)
+    assert float(squashed(torch.tensor(0.001))) > 0.03
+
+
+def test_samples_that_are_alike_are_drawn_together_and_edges_are_not() -> None:
+    x = torch.tensor([[[0.0, 0.01, 0.0, 1.0, 1.0]]])
+    close = alike(x, 1, (False,))
+    assert close.shape == (1, 2, 5)
+    assert float(close[0, 0, 0]) == pytest.approx(0.01 * math.exp(-0.125))
+    assert abs(float(close[0, 0, 2])) < 1e-6
+    assert float(close[0, 0, 4]) == float(close[0, 1, 0]) == 0.0
+
+
+def test_a_new_network_fills_gaps_and_changes_nothing_else() -> None:
+    spec = SMALL.spec
+    model = (
+        RestoringConfig(latent=2, width=4, widest=4, depth=1, patch=2, neighbours=True, smoothing=1).build(spec).eval()
+    )
+    y = torch.rand(1, *spec.shape)
+    mask = torch.rand(1, 1, *spec.sizes) > 0.4
+    restored = model.restore(y, mask).mean.detach()
+    expected, _ = continued(torch.where(mask, y, 0.0), mask.float(), spec.periodic)
+    assert torch.allclose(restored, expected)
+    assert model.reach is not None
+
+
+def test_the_drop_head_draws_echoes_that_are_there_or_not() -> None:
+    domain = Turns(rows=16, columns=64, reflectance=False, gaps=False)
+    config = LarsenConfig(
+        latent=4,
+        width=4,
+        decoder_width=4,
+        discriminator_width=4,
+        depth=2,
+        hidden=8,
+        discriminator_hidden=8,
+        missing=(-1.0,),
+    )
+    torch.manual_seed(0)
+    model = config.build(domain.spec)
+    z = torch.randn(3, 4, requires_grad=True)
+    drawn = model.decode(z)
+    assert drawn.shape == (3, *domain.spec.shape)
+    lost = drawn == -1.0
+    assert 0.2 < float(lost.float().mean()) < 0.8
+    assert torch.equal(model.eval().decode(z), model.decode(z)), "the same latent gives the same signal"
+    (slope,) = torch.autograd.grad(model.train().decode(z).sum(), z)
+    assert float(slope.abs().sum()) > 0
+    noise = logistic_of(torch.randn(4, 8), torch.zeros(4, 1, 64, 64))
+    assert float(noise.std()) == pytest.approx(math.pi / math.sqrt(3), rel=0.05)
+    with pytest.raises(UserError, match="missing has 2 values; expected 1"):
+        LarsenConfig(missing=(-1.0, -1.0)).build(domain.spec)

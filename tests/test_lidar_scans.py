@@ -1,0 +1,241 @@
+"""Planar scans: read, masked, split, restored, written back."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from domains.lidar import PlanarScans
+from domains.lidar.planar import laser_scan, on_grid, read_scans
+from domains.lidar.scan_files import short_gaps
+from domains.lidar.sequences import split_sequences
+from vaegan.degradation import build, observe
+from vaegan.errors import DataError, UserError
+from vaegan.testing import check_domain
+
+BEAMS = 36
+
+
+def log_line(ranges: np.ndarray, name: str = "FLASER") -> str:
+    words = " ".join(f"{r:.2f}" for r in ranges)
+    if name == "FLASER":
+        return f"FLASER {len(ranges)} {words} 0.1 0.2 0.3 0.1 0.2 0.3 12.5 host 12.5"
+    step = math.pi / (len(ranges) - 1)
+    return f"{name} 0 -1.57 3.1416 {step:.6f} 81.9 0.01 0 {len(ranges)} {words} 0 1 2 3 4 5 6 0 0 0 0 12.5 host 12.5"
+
+
+def save_log(path: Path, scans: int = 40, beams: int = 181, seed: int = 0, name: str = "FLASER") -> Path:
+    random = np.random.default_rng(seed)
+    lines = ["# message formats", "PARAM robot_use_laser on"]
+    for _ in range(scans):
+        ranges = 3 + 2 * np.sin(np.linspace(0, 6, beams) + random.uniform(0, 6)) + random.normal(0, 0.01, beams)
+        ranges[10:14] = 81.83
+        ranges[20] = 0.0
+        lines += [log_line(ranges, name), "ODOM 0 0 0 0 0 0 1.0 host 1.0"]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("domain", [PlanarScans(beams=BEAMS), PlanarScans(beams=BEAMS, view=360.0, encoding="log")])
+def test_the_domain_keeps_its_contract(domain) -> None:
+    failed = [check for check in check_domain(domain) if not check.passed]
+    assert not failed
+
+
+def test_a_beam_without_echo_is_a_gap_and_never_a_distance(tmp_path) -> None:
+    for name in ("FLASER", "ROBOTLASER1"):
+        recording = PlanarScans().read(save_log(tmp_path / f"{name}.log", name=name))
+        assert recording.signals.shape == (40, 1, 181)
+        assert np.isnan(recording.signals[:, 0, 10:14]).all(), "the log's maximum"
+        assert np.isnan(recording.signals[:, 0, 20]).all(), "zero"
+        assert np.nanmax(recording.signals) < 6
+    scan = laser_scan(
+        {
+            "angle_min": -0.5,
+            "angle_increment": 0.1,
+            "range_min": 0.3,
+            "range_max": 9.0,
+            "ranges": [1.0, math.inf, -math.inf, math.nan, 0.0, 0.2, 9.5, None, 8.0, 2.0, 3.0],
+        }
+    )
+    assert np.flatnonzero(np.isfinite(scan.ranges)).tolist() == [0, 8, 9, 10]
+
+
+def test_only_a_scanner_that_turns_fully_wraps() -> None:
+    assert PlanarScans(view=270.0).spec.periodic == (False,)
+    assert PlanarScans(view=360.0).spec.periodic == (True,)
+    full = {"angle_min": -math.pi, "angle_increment": 2 * math.pi / 72, "ranges": list(range(1, 73))}
+    half = {**full, "angle_increment": math.pi / 72}
+    assert laser_scan(full).turns
+    assert not laser_scan(half).turns
+
+
+def test_finer_scans_are_thinned_to_the_grid() -> None:
+    fine = laser_scan({"angle_min": -math.pi / 2, "angle_increment": math.pi / 360, "ranges": np.arange(1.0, 362.0)})
+    grid = on_grid(fine, 180, math.pi)
+    assert grid.tolist() == np.arange(1.0, 360.0, 2).tolist()
+    assert on_grid(fine, 180, math.pi, phase=0.5).tolist() == np.arange(2.0, 361.0, 2).tolist()
+    backwards = laser_scan(
+        {"angle_min": math.pi / 2, "angle_increment": -math.pi / 360, "ranges": np.arange(361.0, 0, -1)}
+    )
+    assert on_grid(backwards, 180, math.pi).tolist() == grid.tolist()
+    wide = on_grid(fine, 270, 1.5 * math.pi)
+    assert np.isnan(wide[:44]).all()
+    assert np.isfinite(wide[46:224]).all()
+
+
+def test_named_sites_are_the_test_and_no_group_is_in_two_splits(tmp_path) -> None:
+    for seed, name in enumerate(("east", "north", "west-1", "west-2")):
+        save_log(tmp_path / f"{name}-corrected.log", seed=seed)
+    domain = PlanarScans(tmp_path, beams=BEAMS, test=("west",))
+    groups = {split: set(domain.dataset(split).groups.tolist()) for split in ("train", "val", "test")}
+    assert {group.split()[0] for group in groups["test"]} == {"west-1", "west-2"}
+    assert {group.split()[0] for group in groups["train"]} == {"east", "north"}
+    assert not groups["train"] & groups["val"]
+    assert len(domain.dataset("test")) == 80, "each scan once"
+    assert len(domain.dataset("train")) == 5 * 2 * 36, "and for training at each of five phases"
+    with pytest.raises(DataError, match="no sequence is named south"):
+        replace(domain, test=("south",)).dataset("train")
+
+
+def test_one_sequence_is_split_by_time() -> None:
+    groups, splits = split_sequences(["a"] * 50)
+    assert list(dict.fromkeys(splits.tolist())) == ["train", "val", "test"]
+    assert (splits == "train").sum() == 35
+    assert len(set(groups.tolist())) == 10
+
+
+def test_a_log_comes_back_as_it_was_but_for_what_was_restored(tmp_path) -> None:
+    domain = PlanarScans(longest_gap=4)
+    source = save_log(tmp_path / "a.log", beams=361)
+    recording = domain.read(source)
+    assert recording.signals.shape == (80, 1, 181), "a scan of half degrees is two interleaved ones"
+    assert domain.write(recording, tmp_path / "same.log").read_text() == source.read_text()
+    changed = recording.with_signals(np.where(np.isnan(recording.signals), 1.25, recording.signals + 0.1))
+    before, after = (read_scans(p).scans[3] for p in (source, domain.write(changed, tmp_path / "b.log")))
+    hit = np.isfinite(before.ranges)
+    np.testing.assert_allclose(after.ranges[hit], before.ranges[hit] + 0.1, atol=0.011)
+    assert np.isfinite(after.ranges[20])
+    np.testing.assert_allclose(after.ranges[[10, 20]], 1.25)
+    ends = source.read_text().splitlines()[2].split()[-9:]
+    assert (tmp_path / "b.log").read_text().splitlines()[2].split()[-9:] == ends
+
+
+def test_short_gaps_wrap_only_where_the_scan_does() -> None:
+    hit = np.asarray([0, 1, 0, 0, 1, 0, 0, 0, 1, 0], dtype=bool)
+    assert short_gaps(hit, 2, wraps=False).nonzero()[0].tolist() == [2, 3]
+    assert short_gaps(hit, 2, wraps=True).nonzero()[0].tolist() == [0, 2, 3, 9]
+    assert not short_gaps(np.zeros(4, bool), 2, wraps=True).any()
+
+
+def test_dictionaries_are_read_and_written(tmp_path) -> None:
+    message = {
+        "angle_min": -1.0,
+        "angle_increment": 0.0175,
+        "range_max": 30.0,
+        "ranges": [2.0] * 50 + [None] * 3 + [4.0] * 50,
+    }
+    (tmp_path / "scans.json").write_text(json.dumps([message, message]))
+    domain = PlanarScans()
+    recording = domain.read(tmp_path / "scans.json")
+    restored = recording.with_signals(np.full_like(recording.signals, 3.0))
+    written = json.loads(domain.write(restored, tmp_path / "out.json").read_text())
+    assert written[0]["ranges"] == [3.0] * 103
+    assert written[1]["range_max"] == 30.0
+
+
+def test_bad_files_are_named(tmp_path) -> None:
+    domain = PlanarScans()
+    mixed = save_log(tmp_path / "mixed.log", beams=181)
+    mixed.write_text(mixed.read_text() + log_line(np.full(361, 2.0)) + "\n")
+    with pytest.raises(DataError, match=r"scans of 181 and 361 beams; .*a file of their own"):
+        domain.read(mixed)
+    assert len(PlanarScans(mixed, beams=BEAMS).everything()) == 41, "to learn from they are put on one grid"
+    (tmp_path / "misses.log").write_text(log_line(np.full(181, 81.83)) + "\n")
+    with pytest.raises(DataError, match=r"no beam of .*misses\.log has an echo"):
+        domain.read(tmp_path / "misses.log")
+    (tmp_path / "cut.log").write_text("FLASER 181 1.0 2.0 3.0\n")
+    with pytest.raises(DataError, match="line 1 holds 3 ranges of 181"):
+        domain.read(tmp_path / "cut.log")
+    (tmp_path / "other.log").write_text("ODOM 1 2 3\n")
+    with pytest.raises(DataError, match="holds no laser scan"):
+        domain.read(tmp_path / "other.log")
+    (tmp_path / "scan.json").write_text('{"ranges": [1, 2]}')
+    with pytest.raises(DataError, match="lacks angle_min, angle_increment"):
+        domain.read(tmp_path / "scan.json")
+    with pytest.raises(DataError, match="does not exist"):
+        domain.read(tmp_path / "none.log")
+    with pytest.raises(UserError, match="encoding 'cubic'"):
+        PlanarScans(encoding="cubic")  # type: ignore[arg-type]
+
+
+def test_bags_are_read(tmp_path) -> None:
+    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed")
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    types = store.types
+    stamp = types["builtin_interfaces/msg/Time"](sec=1, nanosec=0)
+    header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="laser")
+    ranges = np.full(90, 2.0, np.float32)
+    ranges[5] = np.inf
+    message = types["sensor_msgs/msg/LaserScan"](
+        header, -0.78, 0.78, 0.0175, 0.0, 0.1, 0.1, 10.0, ranges, np.zeros(0, np.float32)
+    )
+    for name, count in (("full", 3), ("empty", 0)):
+        with rosbag2.Writer(tmp_path / name, version=8) as writer:
+            connection = writer.add_connection("/scan", "sensor_msgs/msg/LaserScan", typestore=store)
+            for i in range(count):
+                writer.write(connection, i, store.serialize_cdr(message, connection.msgtype))
+    recording = PlanarScans().read(tmp_path / "full")
+    assert recording.signals.shape == (3, 1, 90)
+    assert np.isnan(recording.signals[0, 0, 5])
+    with pytest.raises(DataError, match="holds no LaserScan"):
+        PlanarScans().read(tmp_path / "empty")
+    written = json.loads(PlanarScans().write(recording, tmp_path / "out.json").read_text())
+    assert len(written) == 3
+
+
+def test_degradations_say_what_was_lost() -> None:
+    domain = PlanarScans(beams=180)
+    x = domain.to_model(torch.from_numpy(domain.dataset("train").signals[:8]))
+    seen = observe(x, build("noise 0.1 m + drop 30 %", domain.degradations()), gaps=True, generator=torch.Generator())
+    assert seen.mask is not None
+    assert seen.known is not None
+    assert 0.6 < (seen.mask & seen.known).sum() / seen.known.sum() < 0.8
+    error = (domain.to_physical(seen.y) - domain.to_physical(seen.x))[seen.mask]
+    assert 0.08 < float(error.std()) < 0.12
+
+
+def test_classical_methods_fill_only_gaps() -> None:
+    domain = PlanarScans(beams=180)
+    y = domain.to_model(torch.from_numpy(np.nan_to_num(domain.dataset("train").signals[0], nan=3.0))[None])[0].numpy()
+    mask = np.ones((1, 180), bool)
+    mask[0, 50:55] = False
+    for name, method in domain.baselines().items():
+        restored = method.restore(np.where(mask, y, -1.0).astype(np.float32), mask, method.middle)
+        assert restored.shape == y.shape
+        assert np.isfinite(restored).all()
+        if name.startswith(("linear", "nearest")):
+            np.testing.assert_array_equal(restored[mask], y[mask])
+            low, high = sorted((y[0, 49], y[0, 55]))
+            assert (restored[0, 50:55] >= low - 1e-5).all()
+            assert (restored[0, 50:55] <= high + 1e-5).all()
+
+
+def test_real_logs(test_data) -> None:
+    folder = test_data / "lidar" / "carmen"
+    domain = PlanarScans(folder, test=("aces", "csail", "acapulco"))
+    test = domain.dataset("test")
+    assert len(test) == 1707
+    assert np.nanmax(test.signals) < 20
+    assert len({group.rsplit(" ", 1)[0] for group in domain.dataset("train").groups.tolist()}) == 5
+    for path in sorted(folder.glob("*.gz"))[:3]:
+        recording = domain.read(path)
+        assert 0.005 < np.isnan(recording.signals).mean() < 0.6

@@ -1,0 +1,321 @@
+"""Turns: clouds to range images and back, degraded, measured, drawn."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vaegan
+from domains.lidar import Turns
+from domains.lidar.clouds import read_cloud
+from domains.lidar.projection import project, to_points, unfolded_rings
+from domains.lidar.turn_files import between
+from vaegan.errors import DataError, UserError
+from vaegan.models import RestoringConfig
+from vaegan.testing import check_domain
+
+ROWS, COLUMNS = 16, 128
+SMALL = Turns(rows=ROWS, columns=COLUMNS)
+
+
+def rings(rows: int = ROWS, columns: int = COLUMNS, seed: int = 0) -> np.ndarray:
+    """(n, 4) points of a room, ring after ring from the top, each from azimuth 0 anticlockwise, some lost."""
+    random = np.random.default_rng(seed)
+    turn = np.arange(columns) * (2 * math.pi / columns) + 0.01
+    tilt = np.radians(np.linspace(2, -24, rows))[:, None]
+    ranges = 8 + 2 * np.cos(3 * turn) + 0 * tilt
+    xyz = [ranges * np.cos(tilt) * np.cos(turn), ranges * np.cos(tilt) * np.sin(turn), ranges * np.sin(tilt)]
+    points = np.stack([*xyz, np.full_like(ranges, 0.5)], axis=-1).reshape(-1, 4).astype(np.float32)
+    return points[random.random(len(points)) > 0.05]
+
+
+def save_bin(path: Path, points: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(points.astype("<f4").tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"reflectance": False, "gaps": False, "encoding": "inverse"}, {"layout": "spherical"}]
+)
+def test_the_domain_keeps_its_contract(options) -> None:
+    failed = [check for check in check_domain(Turns(rows=ROWS, columns=64, **options)) if not check.passed]
+    assert not failed
+
+
+def test_projection_keeps_the_nearest_and_inverts() -> None:
+    random = torch.Generator().manual_seed(0)
+    elevations = torch.linspace(0.03, -0.4, ROWS)
+    ranges = 3 + 10 * torch.rand(2, ROWS, COLUMNS, generator=random)
+    xyz = to_points(ranges, elevations).flatten(2).transpose(1, 2)
+    row = torch.arange(ROWS).repeat_interleave(COLUMNS).expand(2, -1)
+    found = project(
+        torch.cat([xyz * 1.5, xyz], 1), torch.zeros(2, 2 * ROWS * COLUMNS, 1), torch.cat([row, row], 1), (ROWS, COLUMNS)
+    )
+    assert torch.allclose(found.image[:, 0], ranges, atol=1e-4)
+    assert (found.winner >= ROWS * COLUMNS).all()
+    again = to_points(found.image[:, 0], elevations).flatten(2).transpose(1, 2)
+    assert torch.allclose(again, xyz, atol=1e-3)
+
+
+def test_rings_are_told_from_the_order_of_points() -> None:
+    points = torch.from_numpy(rings())
+    found = unfolded_rings(points[:, :3])
+    assert int(found.max()) == ROWS - 1
+    tilt = torch.atan2(points[:, 2], points[:, :2].norm(dim=1))
+    for ring in range(ROWS):
+        assert float(tilt[found == ring].std()) < 1e-4
+
+
+def test_points_come_back_in_order_and_untouched(tmp_path) -> None:
+    points = rings()
+    source = save_bin(tmp_path / "000000.bin", points)
+    recording = SMALL.read(source)
+    assert recording.signals.shape == (1, 2, ROWS, COLUMNS)
+    target = SMALL.write(
+        recording.with_signals(np.nan_to_num(recording.signals, nan=5.0)), tmp_path / "out" / "000000.bin"
+    )
+    back = np.fromfile(target, "<f4").reshape(-1, 4)
+    np.testing.assert_array_equal(back[: len(points)], points)
+    assert len(back) > len(points), "filled points come behind"
+    np.testing.assert_allclose(np.linalg.norm(back[len(points) :, :3], axis=1), 5.0, rtol=1e-4)
+
+
+def test_changed_points_move_along_their_ray_and_are_marked(tmp_path) -> None:
+    points = rings()
+    recording = SMALL.read(save_bin(tmp_path / "a.bin", points))
+    restored = np.nan_to_num(recording.signals, nan=5.0)
+    restored[0, 0] *= 1.1
+    path = SMALL.write_marked(recording.with_signals(restored), tmp_path / "a.bin")
+    assert path.name == "a.marked.pcd"
+    cloud = read_cloud(path).points
+    assert cloud.dtype.names == ("x", "y", "z", "intensity", "filled", "moved")
+    old = cloud[: len(points)]
+    assert not old["filled"].any()
+    assert cloud["filled"][len(points) :].all()
+    moved = old["moved"] == 1
+    assert 0.9 < moved.mean() <= 1
+    xyz = np.stack([old[name] for name in "xyz"], axis=1)
+    np.testing.assert_allclose(xyz[moved], 1.1 * points[moved, :3], rtol=1e-4)
+    np.testing.assert_array_equal(xyz[~moved], points[~moved, :3])
+
+
+def test_few_rings_are_spread_over_the_rows(tmp_path) -> None:
+    dense = rings(seed=1)
+    ring = unfolded_rings(torch.from_numpy(dense[:, :3])).numpy()
+    recording = SMALL.read(save_bin(tmp_path / "a.bin", dense[ring % 4 == 0]))
+    seen = np.isfinite(recording.signals[0, 0])
+    assert seen[::4].mean() > 0.9
+    assert not np.delete(seen, np.s_[::4], axis=0).any()
+    tilt = np.degrees(recording.metadata[0].elevations)
+    assert (np.diff(tilt) < 0).all()
+    np.testing.assert_allclose(tilt[::4], np.linspace(2, -24, ROWS)[::4], atol=0.05)
+
+
+def test_ring_fields_and_upside_down_rings(tmp_path) -> None:
+    points = rings()
+    ring = ROWS - 1 - unfolded_rings(torch.from_numpy(points[:, :3])).numpy()
+    shuffled = np.random.default_rng(0).permutation(len(points))
+    table = np.concatenate([points * [1, 1, 1, 255], ring[:, None]], axis=1)[shuffled].astype("<f4")
+    (tmp_path / "a.pcd.bin").write_bytes(table.tobytes())
+    recording = SMALL.read(tmp_path / "a.pcd.bin")
+    upright = SMALL.read(save_bin(tmp_path / "a.bin", points)).signals
+    np.testing.assert_allclose(recording.signals, upright, atol=1e-4)
+    target = SMALL.write(recording.with_signals(np.nan_to_num(recording.signals, nan=6.0)), tmp_path / "b.pcd.bin")
+    back = np.fromfile(target, "<f4").reshape(-1, 5)
+    np.testing.assert_array_equal(back[: len(table)], table)
+    extra = back[len(table) :]
+    tilt = np.arctan2(extra[:, 2], np.hypot(extra[:, 0], extra[:, 1]))
+    np.testing.assert_allclose(
+        np.degrees(tilt), np.linspace(2, -24, ROWS)[ROWS - 1 - extra[:, 4].astype(int)], atol=0.05
+    )
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary"])
+def test_pcd_keeps_every_field(tmp_path, form) -> None:
+    points = rings()
+    dtype = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("time", "<f8"), ("ring", "<u2")])
+    table = np.zeros(len(points), dtype)
+    for i, name in enumerate(("x", "y", "z", "intensity")):
+        table[name] = points[:, i]
+    table["time"], table["ring"] = (
+        np.arange(len(points)) * 1e-5,
+        unfolded_rings(torch.from_numpy(points[:, :3])).numpy(),
+    )
+    head = (
+        "# .PCD v0.7\nVERSION 0.7\nFIELDS x y z intensity time ring\nSIZE 4 4 4 4 8 2\nTYPE F F F F F U\nCOUNT 1 1 1 1 1 1\n"
+        f"WIDTH {len(table)}\nHEIGHT 1\nVIEWPOINT 1 2 3 1 0 0 0\nPOINTS {len(table)}\nDATA {form}\n"
+    )
+    body = (
+        table.tobytes() + b"\0" * 100
+        if form == "binary"
+        else "\n".join(" ".join(map(str, row)) for row in table.tolist()).encode()
+    )
+    (tmp_path / "a.pcd.gz").write_bytes(gzip.compress(head.encode() + body))
+    recording = SMALL.read(tmp_path / "a.pcd.gz")
+    target = SMALL.write(recording.with_signals(np.nan_to_num(recording.signals, nan=5.0)), tmp_path / "b.pcd")
+    back = read_cloud(target)
+    assert back.head == ("VIEWPOINT 1 2 3 1 0 0 0",)
+    assert back.ascii == (form == "ascii")
+    np.testing.assert_array_equal(back.points[: len(table)]["time"], table["time"])
+    np.testing.assert_array_equal(back.points[: len(table)]["x"], table["x"])
+
+
+def test_ply_comes_back(tmp_path) -> None:
+    points = rings()
+    head = f"ply\nformat binary_little_endian 1.0\ncomment made here\nelement vertex {len(points)}\n"
+    head += "".join(f"property float {name}\n" for name in ("x", "y", "z", "intensity")) + "end_header\n"
+    (tmp_path / "a.ply").write_bytes(head.encode() + points.astype("<f4").tobytes())
+    recording = SMALL.read(tmp_path / "a.ply")
+    target = SMALL.write(recording, tmp_path / "b.ply")
+    assert target.read_bytes().startswith(b"ply\nformat binary_little_endian 1.0\ncomment made here\n")
+    np.testing.assert_array_equal(read_cloud(target).points[: len(points)]["z"], points[:, 2])
+
+
+def test_bad_files_are_named(tmp_path) -> None:
+    points = rings()
+    (tmp_path / "cut.bin").write_bytes(points.tobytes()[:-3])
+    with pytest.raises(DataError, match=r"cut.bin has \d+ bytes, no multiple of 16; .*get the whole file"):
+        SMALL.read(tmp_path / "cut.bin")
+    (tmp_path / "empty.bin").write_bytes(b"")
+    with pytest.raises(DataError, match="holds no point"):
+        SMALL.read(tmp_path / "empty.bin")
+    with pytest.raises(DataError, match=r"none of the 7 points .* falls into the range image"):
+        SMALL.read(save_bin(tmp_path / "misses.bin", np.zeros((7, 4))))
+    (tmp_path / "a.pcd").write_text(
+        "VERSION 0.7\nFIELDS u v\nSIZE 4 4\nTYPE F F\nCOUNT 1 1\nPOINTS 1\nDATA ascii\n1 2\n"
+    )
+    with pytest.raises(DataError, match="has the fields u, v; expected x, y and z"):
+        SMALL.read(tmp_path / "a.pcd")
+    (tmp_path / "b.pcd").write_text("FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA binary_compressed\n")
+    with pytest.raises(DataError, match="DATA binary_compressed; expected ascii or binary"):
+        SMALL.read(tmp_path / "b.pcd")
+    with pytest.raises(DataError, match="is no point cloud"):
+        SMALL.read(save_bin(tmp_path / "a.xyz", points))
+    with pytest.raises(UserError, match="a view from -25"):
+        Turns(up=-25.0, down=3.0)
+
+
+def test_points_that_are_not_finite_stay_in_the_file_and_out_of_the_image(tmp_path) -> None:
+    points = rings()
+    points[5, 0], points[9, 2] = np.nan, np.inf
+    recording = SMALL.read(save_bin(tmp_path / "a.bin", points))
+    assert recording.metadata[0].kept == len(points) - 2
+    back = np.fromfile(SMALL.write(recording, tmp_path / "b.bin"), "<f4").reshape(-1, 4)
+    np.testing.assert_array_equal(back[: len(points)], points)
+
+
+def test_only_gaps_between_echoes_become_points() -> None:
+    seen = np.zeros((8, 12), bool)
+    seen[2, [1, 4, 11]] = True
+    seen[6, 4] = True
+    added = between(seen, 3)
+    assert added[3:6, 4].all()
+    assert added[2, [2, 3]].all()
+    assert added[2, 0], "the row wraps"
+    assert not added[:2].any()
+    assert not added[2, 5:11].any()
+
+
+def test_folders_and_prepared_images_are_split_by_time(tmp_path) -> None:
+    for frame in range(20):
+        save_bin(tmp_path / "drive_0001" / f"{frame:06d}.bin", rings(seed=frame))
+    domain = Turns(tmp_path, rows=ROWS, columns=COLUMNS)
+    assert [len(domain.dataset(split)) for split in ("train", "val", "test")] == [14, 2, 4]
+    signals = domain.everything().signals
+    place = tmp_path / "prepared"
+    place.mkdir()
+    centimetres = np.nan_to_num(100 * signals[:, 0]).round().astype(np.uint16)
+    np.savez(place / "a.npz", range_cm=centimetres, intensity=np.nan_to_num(100 * signals[:, 1]).astype(np.uint8))
+    again = Turns(place, rows=ROWS, columns=COLUMNS).everything().signals
+    np.testing.assert_allclose(again[:, 0], signals[:, 0], atol=0.006)
+    assert Turns(place, rows=ROWS, columns=COLUMNS // 2).spec.shape == (2, ROWS, COLUMNS // 2)
+    assert Turns(place, rows=ROWS, columns=COLUMNS // 2).everything().signals.shape[-1] == COLUMNS // 2
+    with pytest.raises(DataError, match=r"sources are corrupt.*range images of"):
+        Turns(place, rows=24, columns=COLUMNS).everything()
+
+
+def test_a_network_with_map_latents_commutes_with_turning_the_scan() -> None:
+    torch.manual_seed(0)
+    spec = SMALL.spec
+    model = RestoringConfig(latent=4, width=8, widest=8, depth=2, patch=2, neighbours=True).build(spec).eval()
+    for parameter in model.parameters():
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    random = torch.Generator().manual_seed(1)
+    y = torch.rand(2, *spec.shape, generator=random)
+    mask = torch.rand(2, 1, *spec.sizes, generator=random) > 0.5
+    assert model.stride == 8
+    with torch.no_grad():
+        straight = model.restore(y, mask).mean
+        for steps in (1, 3, -2):
+            shift = steps * model.stride
+            turned = model.restore(y.roll(shift, -1), mask.roll(shift, -1)).mean
+            assert torch.allclose(turned, straight.roll(shift, -1), atol=1e-5)
+        off = model.restore(y.roll(3, -1), mask.roll(3, -1)).mean
+    assert not torch.allclose(off, straight.roll(3, -1), atol=1e-5), "between its strides it need not"
+
+
+def test_pictures_are_drawn() -> None:
+    pictures = SMALL.draw(SMALL.dataset("train").signals[:2])
+    assert pictures.shape == (2, 2 * ROWS + 4 + 384, 512, 3)
+    assert pictures.dtype == np.uint8
+    assert pictures.std() > 0
+
+
+def test_real_files(test_data) -> None:
+    folder = test_data / "lidar"
+    domain = Turns()
+    recording = domain.read(folder / "kitti_bin" / "000000.bin")
+    turn = recording.metadata[0]
+    assert (turn.layout, len(turn.cloud.points)) == ("rings", 115_384)
+    assert np.isfinite(recording.signals[0, 0]).mean() > 0.8
+    assert (np.diff(turn.elevations) < 0.002).all()
+    prepared = Turns(folder / "kitti_range").everything()
+    frame = domain.read(folder / "kitti_pcd" / "drive0005_0000000000.pcd.gz").signals[0]
+    known = np.isfinite(prepared.signals[0, 0])
+    np.testing.assert_array_equal(np.isfinite(frame[0]), known)
+    assert np.abs(frame[0] - prepared.signals[0, 0])[known].max() < 0.006
+    (nuscenes,) = (folder / "nuscenes").glob("*.pcd.bin.gz")
+    seen = np.isfinite(Turns(rows=32).read(nuscenes).signals[0, 0])
+    assert seen.mean() > 0.5
+
+
+def test_a_bin_comes_back_from_the_command(tmp_path, capsys) -> None:
+    from vaegan.cli import main
+    from vaegan.recipe import Recipe
+    from vaegan.run import recipe_json, save
+
+    model = RestoringConfig(
+        latent=2,
+        width=4,
+        widest=4,
+        depth=1,
+        patch=2,
+        neighbours=True,
+        keep_observed=True,
+        discriminator_width=2,
+        discriminator_hidden=2,
+    )
+    recipe = Recipe(summary="a test", domain=SMALL, model=model)
+    save(tmp_path / "run", "test", recipe, model.build(SMALL.spec))
+    recipe_json("test", recipe, tmp_path / "run", "untrained")
+    points = rings()
+    source = save_bin(tmp_path / "in" / "000000.bin", points)
+    assert (
+        main(
+            ["restore", str(tmp_path / "run"), str(source), "--out", str(tmp_path / "out"), "--mark", "--device", "cpu"]
+        )
+        == 0
+    )
+    back = np.fromfile(tmp_path / "out" / "000000.bin", "<f4").reshape(-1, 4)
+    np.testing.assert_array_equal(back[: len(points)], points)
+    assert (
+        (read_cloud(tmp_path / "out" / "000000.marked.pcd").points["filled"] == 1).sum() == len(back) - len(points) > 0
+    )
+    assert vaegan.load(tmp_path / "run").model.stride == 4
+    capsys.readouterr()
