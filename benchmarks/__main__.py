@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, str] = {
     "generation": "measures of generated items beside independent code, and what they cost",
     "restore": "a picture of 10,000 x 8,000 pixels restored: time and peak memory",
     "sonar": "sonar frames of 320 x 480 restored: frames a second",
+    "eeg": "a window of 64 channels of EEG restored, and streamed: milliseconds",
     "lidar": "a LiDAR turn and a planar scan restored end to end: milliseconds against the sensor's rate",
     "depth": "does a DCGAN of digits collapse when layers are added, and what cures it",
     "vae_failure": "the humanface8000 study's VAE, and what makes it restore worse than its input",

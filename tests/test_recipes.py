@@ -24,6 +24,7 @@ CLASSICAL = {
     "digits": GENERAL,
     "generic": GENERAL,
     "sonar": (*GENERAL, "lee", "frost"),
+    "eeg": ("bandpass", "wavelet", "mmse"),
     "lidar": ("median", "bilateral"),
 }
 PICTURES = ("faces", "digits", "generic", "sonar")

@@ -1,0 +1,81 @@
+"""What a channel records, by its name: files often type every channel as EEG."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+Kind = Literal["eeg", "eog", "emg", "ecg", "other"]
+
+TEN_TWENTY = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
+)  # fmt: skip
+"""The 19 electrodes of the international 10-20 system, under their present names."""
+
+FORMER = {"t3": "T7", "t4": "T8", "t5": "P7", "t6": "P8"}
+"""Former names of temporal electrodes."""
+
+_KINDS: tuple[tuple[Kind, str], ...] = (
+    ("eog", r"[vh]?eog.*|.*[\s_-]eog.*|eye.*|e[1-4][-_]?m[12]"),
+    ("emg", r"emg.*|chin.*|.*[\s_-]emg.*"),
+    ("ecg", r"e[ck]g.*|.*[\s_-]e[ck]g.*"),
+    (
+        "other",
+        r"status|sti\s?\d*|stim.*|trig.*|marker.*|event.*|exg\s?\d+|ergo.*|resp.*|gsr.*|temp|plet.*|lfp.*|ecog.*|"
+        r"seeg.*|mov.*|accel.*|acc[-_ ]?[xyz]|misc.*|aux.*|spo2|time.*|edf annotations",
+    ),
+)
+_TYPES: dict[str, Kind] = {"eog": "eog", "emg": "emg", "ecg": "ecg"}
+
+
+@lru_cache(maxsize=1)
+def _standard() -> dict[str, str]:
+    """Lower-case name to name, of the electrodes of the 10-05 system that MNE knows."""
+    import mne
+
+    known = mne.channels.get_builtin_montages()  # MNE 1.13 renamed it
+    names = mne.channels.make_standard_montage("colin27_1005" if "colin27_1005" in known else "standard_1005").ch_names
+    return {name.lower(): name for name in names} | FORMER
+
+
+def plain_name(name: str) -> str:
+    """An electrode's standard name: without dots, ``EEG`` before it and a reference behind it.
+
+    ``"Fc5."`` becomes ``"FC5"``, ``"EEG FP1-REF"`` ``"Fp1"``, ``"T3"`` ``"T7"``; unknown names come back stripped.
+    """
+    short = re.sub(r"(?i)^eeg[\s_:-]*", "", name.strip().strip(".").strip())
+    known = _standard()
+    for candidate in (short, re.split(r"[-_:]", short)[0].strip()):
+        if candidate.lower() in known:
+            return known[candidate.lower()]
+    return short
+
+
+def is_known(name: str) -> bool:
+    """Whether a channel is called as an electrode of the 10-05 system."""
+    return plain_name(name).lower() in {value.lower() for value in _standard().values()}
+
+
+def kind_of(name: str, mne_type: str = "eeg") -> Kind:
+    """What a channel records. Its name counts more than the type that a reader gave it.
+
+    Args:
+        name: the channel's name.
+        mne_type: the type in MNE, for example ``"eeg"``, ``"eog"``, ``"misc"``.
+    """
+    lowered = name.strip().lower()
+    for kind, pattern in _KINDS:
+        if re.fullmatch(pattern, lowered):
+            return kind
+    if mne_type in _TYPES:
+        return _TYPES[mne_type]
+    if mne_type == "eeg" or (mne_type in ("misc", "bio") and is_known(name)):
+        return "eeg"
+    return "other"
+
+
+def indices(names: Sequence[str], types: Sequence[str], kind: Kind) -> list[int]:
+    """Which channels are of a kind."""
+    return [i for i, (name, mne_type) in enumerate(zip(names, types, strict=True)) if kind_of(name, mne_type) == kind]

@@ -1,0 +1,184 @@
+"""The face that users of MNE and scikit-learn expect: ``fit``, ``transform``, and a stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from domains.eeg.eeg import EEG
+from domains.eeg.files import as_signals
+from domains.eeg.reading import Original, opened, returned
+from domains.eeg.stream import Stream
+from vaegan.domain import Recording
+from vaegan.errors import UserError
+
+if TYPE_CHECKING:
+    from vaegan.run import Run
+
+Array = np.ndarray[Any, Any]
+
+
+class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Takes eye movements and muscle out of EEG.
+
+    Args:
+        run: a trained run (a folder, or a :class:`vaegan.run.Run`), or ``None`` to train on what ``fit`` is given.
+        minutes: of training, where ``run`` is ``None``.
+        sfreq: samples a second of plain arrays; MNE objects bring their own.
+        threshold: artifact score from which :meth:`annotate` marks a second.
+        folder: where a run trained by ``fit`` is kept; ``None`` for a temporary folder.
+
+    Attributes:
+        run_: the run that restores, after ``fit``.
+    """
+
+    def __init__(
+        self,
+        run: str | Path | Run | None = None,
+        *,
+        minutes: float = 10.0,
+        sfreq: float | None = None,
+        threshold: float = 1.0,
+        folder: str | Path | None = None,
+    ) -> None:
+        self.run, self.minutes, self.sfreq, self.threshold, self.folder = run, minutes, sfreq, threshold, folder
+
+    def fit(self, X: Any = None, y: Any = None) -> EEGDenoiser:
+        """Loads the run; where there is none, trains ``eeg/denoise`` on the clean stretches of ``X``.
+
+        Args:
+            X: MNE Raw (to train on: at least 40 s, with its EOG channels where it has any), Epochs, Evoked, or an array
+                (..., samples) in volts. With a run it is not looked at.
+            y: not used.
+
+        Raises:
+            UserError: when there is neither a run nor a Raw to train on.
+            DataError: when the recording holds too little clean EEG.
+        """
+        from vaegan.run import Run, load
+
+        if isinstance(self.run, Run):
+            self.run_ = self.run
+        elif self.run is not None:
+            self.run_ = load(Path(self.run))
+        else:
+            self.run_ = self._trained(X)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """A restored copy of the same kind, in volts; other channels, bads, annotations and events as they were.
+
+        Args:
+            X: MNE Raw, Epochs, Evoked, or an array (..., samples) in volts with ``sfreq``.
+
+        Raises:
+            DataError: without EEG channels.
+            UserError: before ``fit``, or for an array without ``sfreq``.
+        """
+        original = self._opened(X)
+        restored = self._restored(original)
+        result = returned(original, restored)
+        if not isinstance(X, np.ndarray):
+            return result
+        values = result.data.reshape(X.shape)
+        return values.astype(X.dtype) if X.dtype.kind == "f" else values
+
+    def scores(self, X: Any, seconds: float = 1.0) -> Array:
+        """Artifact scores: RMS of what was taken out over RMS of what was left, over the channels.
+
+        Returns:
+            (items, stretches of ``seconds``); 0 where nothing was changed, above 1 where the artifact was the stronger.
+        """
+        original = self._opened(X)
+        restored = self._restored(original)
+        step = max(1, round(seconds * original.band.rate))
+        count = max(1, restored.shape[-1] // step)
+        cut = slice(0, min(count * step, restored.shape[-1]))
+        change, left = (
+            np.square(part[..., cut]).reshape(*part.shape[:2], count, -1).mean((1, 3))
+            for part in (original.seen - restored, restored)
+        )
+        return np.asarray(np.sqrt(change / np.maximum(left, 1e-24)))
+
+    def annotate(self, raw: Any, seconds: float = 1.0) -> Any:
+        """A copy of a Raw with an annotation ``artifact`` on each stretch whose score reaches ``threshold``.
+
+        The score stands in the annotation's extras (``{"score": ...}``), or behind its name in an MNE without extras.
+        """
+        import mne
+
+        values = self.scores(raw, seconds)[0]
+        chosen = np.flatnonzero(values >= self.threshold)
+        onset = raw.first_time + chosen * seconds
+        copy = raw.copy()
+        when = raw.annotations.orig_time
+        if when is None:
+            onset = chosen * seconds + (raw.first_time if raw.info["meas_date"] is None else 0.0)
+        extras = [{"score": float(values[i])} for i in chosen]
+        try:
+            found = mne.Annotations(onset, seconds, "artifact", orig_time=when, extras=extras)
+        except TypeError:
+            words = [f"artifact {extra['score']:.2f}" for extra in extras]
+            found = mne.Annotations(onset, seconds, words, orig_time=when)
+        copy.set_annotations(copy.annotations + found)
+        return copy
+
+    def stream(
+        self, sfreq: float, channels: int, *, hop: float = 0.25, lookahead: float = 0.25, bfloat16: bool = False
+    ) -> Stream:
+        """A stream for chunks of (channels, samples) volts; see :class:`domains.eeg.stream.Stream`.
+
+        Args:
+            sfreq: samples a second.
+            channels: EEG channels, each a signal of its own.
+            hop: seconds from one restoration to the next.
+            lookahead: seconds behind a sample that the model sees before it is given out.
+            bfloat16: see :class:`domains.eeg.stream.Stream`.
+        """
+        run = self._fitted()
+        domain = run.domain
+        if domain.spec.channels > 1 and domain.spec.channels != channels:
+            raise UserError(f"a stream of {channels} channels", expected=f"the {domain.spec.channels} of the run")
+        return Stream(run.model, domain, sfreq, channels, hop=hop, lookahead=lookahead, bfloat16=bfloat16)
+
+    def _fitted(self) -> Any:
+        if not hasattr(self, "run_"):
+            raise UserError("the denoiser is not fitted", mend="call fit first")
+        return self.run_
+
+    def _opened(self, X: Any) -> Original:
+        import mne
+
+        domain = self._fitted().domain
+        channels: tuple[str, ...] = getattr(domain, "channels", ())
+        if isinstance(X, np.ndarray):
+            if self.sfreq is None:
+                raise UserError("an array without a sampling rate", mend="set EEGDenoiser(sfreq=...)")
+            rows = X.reshape(-1, X.shape[-1]).astype(np.float64)
+            names = list(channels) if len(channels) == len(rows) else [f"EEG{i + 1}" for i in range(len(rows))]
+            X = mne.EvokedArray(rows, mne.create_info(names, self.sfreq, "eeg"), verbose="ERROR")
+            return opened(X, domain.band, channels=channels, what="the array", named=False)
+        return opened(X, domain.band, channels=channels, what=type(X).__name__)
+
+    def _restored(self, original: Original) -> Array:
+        run = self._fitted()
+        signals = as_signals(original, getattr(run.domain, "channels", ()))
+        return np.asarray(run.restore(Recording(signals, Path("recording"), "")).mean).reshape(original.seen.shape)
+
+    def _trained(self, X: Any) -> Any:
+        import tempfile
+        from dataclasses import replace
+
+        from vaegan import plugins, workflow
+
+        if not hasattr(X, "annotations") or not hasattr(X, "save"):
+            raise UserError("neither a run nor a recording to train on", mend="set run=..., or fit on an MNE Raw")
+        folder = Path(self.folder or tempfile.mkdtemp(prefix="vaegan-eeg-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        X.copy().load_data(verbose="ERROR").save(folder / "training_raw.fif", overwrite=True, verbose="ERROR")
+        recipe = plugins.recipes()["eeg/denoise"]
+        recipe = replace(recipe, domain=EEG(data=folder / "training_raw.fif")).with_budget(None, self.minutes)
+        return workflow.train("eeg/denoise", recipe, out=folder / "run")

@@ -1,0 +1,292 @@
+"""The domain of EEG."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from torch import Tensor
+
+from domains.eeg import blocks
+from domains.eeg.artifacts import Bank, SNRConvention
+from domains.eeg.band import Band
+from domains.eeg.baselines import eeg_baselines
+from domains.eeg.generation import log_band_powers
+from domains.eeg.makers import artifact_makers
+from domains.eeg.metrics import eeg_metrics
+from domains.eeg.sources import Sources, banks, clean_windows, load_sources
+from vaegan.baselines import Baseline
+from vaegan.data import SPLITS, SignalSet, Split, cached_arrays, file_sha256
+from vaegan.degradation import Degradation
+from vaegan.domain import Domain, Recording
+from vaegan.errors import DataError, UserError
+from vaegan.metrics.restoration import Metric
+from vaegan.signal import Axis, SignalSpec
+
+VERSION = "eeg-1"
+"""Part of the cache's key: another one when what is kept there changes."""
+
+
+@dataclass(frozen=True)
+class EEG(Domain):
+    """Windows of EEG in volts: single channels, or a set of named electrodes.
+
+    Args:
+        data: a recording that MNE reads, or a folder of them (searched recursively); their EOG channels, and recordings
+            of muscle beside them, become the artifacts of training. ``None`` for semi-simulated recordings.
+        channels: electrodes of a multi-channel signal, such as ``Fz Cz Pz``; none for single channels.
+        rate: samples a second that the model sees.
+        samples: of a window.
+        highpass: corner in Hz below which the model sees nothing (and changes nothing); 0 for none.
+        lowpass: corner in Hz above which it sees nothing; ``None`` for 0.45 times the lowest sampling rate of all
+            recordings, so that no recording can be told by its rate.
+        full_scale: volts that are 1 in model units.
+        mains: frequency of the mains in Hz.
+        snr_convention: what a dB of SNR means: ``"eegdenoisenet"`` or ``"power"``.
+        classes: annotations that are classes, such as ``T1 T2``: only windows in which one is in force are used.
+    """
+
+    data: Path | None = None
+    channels: tuple[str, ...] = ()
+    rate: float = 256.0
+    samples: int = 512
+    highpass: float = 0.5
+    lowpass: float | None = None
+    full_scale: float = 1e-3
+    mains: float = 50.0
+    snr_convention: SNRConvention = "eegdenoisenet"
+    classes: tuple[str, ...] = ()
+    kept: Mapping[str, np.ndarray[Any, Any]] | None = field(
+        default=None, repr=False, compare=False, metadata={"asset": True}
+    )
+    split: Split = field(default="train", repr=False, compare=False, metadata={"asset": True})
+
+    def __post_init__(self) -> None:
+        if self.data is not None:
+            object.__setattr__(self, "data", Path(self.data).expanduser())
+        for name in ("channels", "classes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.snr_convention not in get_args(SNRConvention):
+            raise UserError(
+                f"snr_convention {self.snr_convention!r}",
+                expected="eegdenoisenet or power",
+                mend="set --domain.snr-convention",
+            )
+        if self.samples < 8 or not self.full_scale > 0:
+            raise UserError(
+                f"windows of {self.samples} samples, {self.full_scale} V", expected="at least 8 samples, above 0 V"
+            )
+
+    @property
+    def spec(self) -> SignalSpec:
+        """One channel, or one for each electrode, along time."""
+        axes = (Axis("time", self.samples, 1.0 / self.rate, "s"),)
+        return SignalSpec(max(1, len(self.channels)), axes, "V", (-self.full_scale, self.full_scale))
+
+    @property
+    def band(self) -> Band:
+        """What the model sees of a recording."""
+        if self.lowpass is not None:
+            return Band(self.highpass, self.lowpass, self.rate)
+        if self.kept is not None and "lowpass" in self.kept:
+            return Band(self.highpass, float(self.kept["lowpass"]), self.rate)
+        return Band(self.highpass, float(self._arrays()["lowpass"]), self.rate)
+
+    def dataset(self, split: Split) -> SignalSet:
+        """Clean windows of a split, in volts.
+
+        Recordings are divided by subject where there are at least eight, else each by blocks of time with a gap of one
+        window between them; ``source`` says which.
+
+        Returns:
+            signals (n, channels, samples) float32.
+
+        Raises:
+            DataError: when there is nothing to train on, or nothing clean.
+        """
+        arrays = self._arrays()
+        signals = arrays[f"{split}.signals"]
+        groups, names, labels = (_words(arrays[f"{split}.{what}"]) for what in ("groups", "names", "labels"))
+        rows = np.arange(len(signals))
+        numbers = None
+        if self.classes:
+            rows = np.flatnonzero(np.isin(labels, self.classes))
+            numbers = np.asarray([self.classes.index(label) for label in labels[rows].tolist()], np.int64)
+        if not len(rows):
+            wanted = f" in which {' or '.join(self.classes)} is in force" if self.classes else ""
+            raise DataError(
+                f"{self.data}: no clean window{wanted} is left for the split {split!r}",
+                expected="windows below 150 µV, away from eye movements",
+                mend="give more or cleaner recordings with --data",
+            )
+        everything = SignalSet(
+            signals=signals,
+            groups=groups,
+            names=names,
+            source=str(_words(arrays["source"])[0]),
+            unused=tuple(_words(arrays["unused"]).tolist()),
+            sha256=str(_words(arrays["sha256"])[0]),
+        )
+        taken = everything.take(rows)
+        return replace(taken, labels=numbers, class_names=self.classes)
+
+    def everything(self) -> SignalSet:
+        """All clean windows, whatever split they would be in; a split may be empty."""
+        parts, error = [], None
+        for split in SPLITS:
+            try:
+                parts.append(self.dataset(split))
+            except DataError as found:
+                error = found
+        if not parts:
+            assert error is not None
+            raise error
+        names = ("signals", "groups", "names", "labels")
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in names
+            if getattr(parts[0], name) is not None
+        }
+        return replace(parts[0], **joined)
+
+    def on_split(self, split: Split) -> EEG:
+        """The same domain, with the artifacts of this split only."""
+        return replace(self, split=split)
+
+    def assets(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """The artifacts of every split, and the low-pass corner: what restoring and judging need beside clean signals."""
+        if self.kept is not None:
+            return self.kept
+        arrays = self._arrays()
+        names = [name for name in arrays if name.startswith("bank.")]
+        return {"lowpass": np.asarray(self.band.lowpass), **{name: np.asarray(arrays[name]) for name in names}}
+
+    def with_assets(self, assets: Mapping[str, np.ndarray[Any, Any]]) -> EEG:
+        """The same domain with the artifacts that a run kept."""
+        return replace(self, kept=dict(assets)) if assets else self
+
+    def degradations(self) -> Mapping[str, Callable[..., Degradation]]:
+        """Recorded ``eog emg eog+emg``, by formula ``line pop drift ecg white clip flat drop``, and the general ones."""
+        own = artifact_makers(self._banks(), self.rate, self.mains, self.snr_convention, self.channels)
+        return {**super().degradations(), **own}
+
+    def baselines(self) -> Mapping[str, Baseline]:
+        """Band-pass, wavelet threshold, linear MMSE; with a forehead also regression and ICA."""
+        return eeg_baselines(self.spec, self.channels)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """RRMSE in time and spectrum, CC, SNR, band shares."""
+        return eeg_metrics(self.rate)
+
+    def features(self) -> Callable[[Tensor], Tensor]:
+        """Log powers of the bands of each channel, and the channels' correlations."""
+        return log_band_powers(self.rate)
+
+    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+        """Error at each SNR level, and what is left of the signal; see :mod:`domains.eeg.survival`."""
+        from domains.eeg import survival
+
+        return survival.of(self, restore, n)
+
+    def read(self, path: Path) -> Recording:
+        """A recording whole, as the model sees it; see :mod:`domains.eeg.files`."""
+        from domains.eeg.files import read_recording
+
+        return read_recording(Path(path), self.band, self.channels, self.samples)
+
+    def read_item(self, path: Path) -> Recording:
+        """A recording; see :meth:`read`."""
+        return self.read(path)
+
+    def write(self, recording: Recording, path: Path) -> Path:
+        """Writes the same kind of file; see :func:`domains.eeg.files.write_recording`."""
+        from domains.eeg.files import write_recording
+
+        return write_recording(recording, Path(path))
+
+    def _banks(self) -> dict[str, Bank]:
+        """The artifacts of this split; those of training where a split has none (too little was recorded)."""
+        assets = self.assets()
+        found = {}
+        for kind in ("eog", "emg"):
+            for split in (self.split, "train"):
+                if f"bank.{kind}.{split}.samples" in assets:
+                    samples, starts = (
+                        np.asarray(assets[f"bank.{kind}.{split}.{part}"]) for part in ("samples", "starts")
+                    )
+                    found[kind] = Bank(samples, starts, self.samples, vary=split == "train")
+                    break
+        return found
+
+    def _arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        stated = None if self.kept is None else self.kept.get("lowpass")
+        lowpass = self.lowpass if self.lowpass is not None or stated is None else float(stated)
+        return _prepared(self.data, self.channels, self.rate, self.samples, self.highpass, lowpass)
+
+
+@lru_cache(maxsize=4)
+def _prepared(
+    data: Path | None, channels: tuple[str, ...], rate: float, samples: int, highpass: float, lowpass: float | None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Everything that training needs of a folder, decoded once."""
+    options = repr((VERSION, channels, rate, samples, highpass, lowpass))
+    if data is None:
+        from domains.eeg.simulate import simulated
+
+        band = Band(highpass, lowpass or 0.45 * rate, rate)
+        sources = simulated(rate, samples, channels, band)
+        text = "semi-simulated recordings of 10 subjects (embedded), divided by subject"
+        return _as_arrays(sources, channels, samples, text, hashlib.sha256(options.encode()).hexdigest())
+    if not data.exists():
+        raise DataError(f"{data} does not exist", expected="a recording, or a folder of them", mend="set --data")
+    files = [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file())
+    content = "/".join(
+        f"{path.relative_to(data) if data.is_dir() else path.name}:{file_sha256(path)}" for path in files
+    )
+    key = hashlib.sha256(f"{options}/{content}".encode()).hexdigest()
+
+    def build() -> dict[str, np.ndarray[Any, Any]]:
+        sources = load_sources(data, rate=rate, samples=samples, highpass=highpass, lowpass=lowpass)
+        how = "divided by subject" if sources.splits else f"divided by {blocks.BLOCKS}"
+        named = ", ".join(sorted(trace.path.name for trace in sources.traces)[:6])
+        text = f"{len(sources.traces)} recordings ({named}), {how}; {sources.band.highpass:g} to {sources.band.lowpass:g} Hz"
+        return _as_arrays(sources, channels, samples, text, key)
+
+    return cached_arrays(f"{VERSION}-{key[:24]}", build)
+
+
+def _as_arrays(
+    sources: Sources, channels: tuple[str, ...], samples: int, source: str, sha256: str
+) -> dict[str, np.ndarray[Any, Any]]:
+    arrays: dict[str, np.ndarray[Any, Any]] = {"lowpass": np.asarray(sources.band.lowpass)}
+    for split in SPLITS:
+        hop = samples // 4 if split == "train" else samples // 2
+        signals, groups, names, labels = clean_windows(sources, split, samples, hop, channels)
+        arrays[f"{split}.signals"] = signals
+        for what, words in (("groups", groups), ("names", names), ("labels", labels)):
+            arrays[f"{split}.{what}"] = np.asarray(words or [""][: len(words)], dtype=np.str_)
+    found = banks(sources, samples)
+    lacking = [kind for kind, by_split in found.items() if "train" not in by_split]
+    if lacking:
+        from domains.eeg.simulate import simulated
+
+        stand_in = banks(simulated(sources.band.rate, samples, channels, sources.band), samples)
+        found |= {kind: stand_in[kind] for kind in lacking}
+        source += f"; {' and '.join(lacking)} simulated, as none was recorded"
+    for kind, by_split in found.items():
+        for split, bank in by_split.items():
+            arrays[f"bank.{kind}.{split}.samples"], arrays[f"bank.{kind}.{split}.starts"] = bank.samples, bank.starts
+    skipped = [f"{item.name} ({item.reason})" for item in sources.skipped]
+    arrays["unused"] = np.asarray([*sources.unused, *skipped], dtype=np.str_)
+    arrays["source"], arrays["sha256"] = np.asarray([source]), np.asarray([sha256])
+    return arrays
+
+
+def _words(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array of strings that was kept in the cache."""
+    return np.asarray(array, dtype=np.str_)

@@ -1,0 +1,196 @@
+"""Recordings in: whatever MNE reads, and what is needed to give the same kind back."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domains.eeg.band import Band, bridged
+from domains.eeg.channels import indices, is_known, plain_name
+from vaegan.errors import DataError
+
+Array = NDArray[Any]
+
+RAW_ENDINGS = (
+    ".edf", ".bdf", ".gdf", ".vhdr", ".set", ".fif", ".fif.gz", ".cnt", ".mff", ".egi", ".nxe", ".lay", ".data",
+)  # fmt: skip
+"""How the names of files end that are read."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A recording as it was given, and what the model saw of it.
+
+    Attributes:
+        instance: an MNE Raw, Epochs or Evoked in memory (volts), or an array (..., samples).
+        picks: the channels that the model restores.
+        seen: (items, channels, samples) volts, in the model's band at its rate.
+        broken: True where the original was not finite, shaped as the picked data.
+        band: how ``seen`` was made of it.
+        rate: of the original, in Hz.
+    """
+
+    instance: Any
+    picks: tuple[int, ...]
+    seen: Array
+    broken: Array
+    band: Band
+    rate: float
+
+
+def as_raw(path: Path) -> Any:
+    """An MNE Raw of a file, in memory, in volts.
+
+    Raises:
+        DataError: when the file is missing, of another kind, truncated or empty.
+    """
+    import mne
+
+    if not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} does not exist", expected="a recording", mend="check the path")
+    if not path.name.lower().endswith(RAW_ENDINGS):
+        raise DataError(
+            f"{path} is no recording that is read here", expected="a name ending in " + " ".join(RAW_ENDINGS)
+        )
+    _check_size(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            raw = mne.io.read_raw(path, preload=True, verbose="ERROR")
+    except Exception as error:  # MNE raises many kinds for files that are broken
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        raise DataError(
+            f"{path} cannot be read ({reason})", expected="an intact recording", mend="repair it"
+        ) from error
+    if raw.n_times < 2:
+        raise DataError(f"{path} holds {raw.n_times} samples", expected="a recording")
+    return raw
+
+
+def _check_size(path: Path) -> None:
+    """An EDF or BDF whose header promises more than the file holds.
+
+    Raises:
+        DataError: with both sizes.
+    """
+    width = {".edf": 2, ".bdf": 3}.get(path.suffix.lower())
+    if width is None:
+        return
+    with path.open("rb") as stream:
+        head = stream.read(256)
+        try:
+            header, records, signals = int(head[184:192]), int(head[236:244]), int(head[252:256])
+            stream.seek(256 + signals * 216)
+            per_record = sum(int(stream.read(8)) for _ in range(signals))
+        except ValueError:
+            raise DataError(
+                f"{path} has a broken header", expected="an intact EDF or BDF", mend="copy or export it again"
+            ) from None
+    wanted, found = header + records * per_record * width, path.stat().st_size
+    if records >= 0 and found < wanted:
+        raise DataError(
+            f"{path} is truncated: {found:,} bytes",
+            expected=f"{wanted:,}, as its header says ({records} records)",
+            mend="copy or export it again",
+        )
+
+
+def _data(instance: Any) -> tuple[Array, float, list[str], list[str]]:
+    """(items, channels, samples), rate, names and types of an MNE object."""
+    data = instance.get_data() if hasattr(instance, "get_data") else instance.data
+    data = data[None] if data.ndim == 2 else data
+    return data, float(instance.info["sfreq"]), list(instance.ch_names), list(instance.get_channel_types())
+
+
+def opened(
+    instance: Any, band: Band, *, channels: tuple[str, ...], what: str, least: int = 0, named: bool = True
+) -> Original:
+    """What a model sees of an MNE Raw, Epochs or Evoked.
+
+    Args:
+        instance: the object; it is not changed.
+        band: what the model sees.
+        channels: standard names of a multi-channel model's channels; none for a single-channel model.
+        what: how to call it in a message.
+        least: samples at the model's rate that it must have.
+        named: whether its channels have names, of which something can be said.
+
+    Raises:
+        DataError: without EEG channels, without a channel that the model needs, or when it is too short.
+    """
+    data, rate, names, types = _data(instance)
+    bads = set(instance.info["bads"])
+    every = [i for i in indices(names, types, "eeg") if names[i] not in bads]
+    if not every:
+        kinds = ", ".join(sorted(set(types))) or "none"
+        raise DataError(
+            f"{what} has no EEG channel (types: {kinds}; names: {', '.join(names[:5])}...)",
+            expected="at least one channel of type eeg that is not marked bad",
+            mend="set the types with raw.set_channel_types",
+        )
+    picks = _chosen(names, every, channels, what)
+    samples = data.shape[-1]
+    if samples * band.rate / rate < least:
+        raise DataError(
+            f"{what} lasts {samples / rate:.2f} s",
+            expected=f"at least one window of {least / band.rate:g} s",
+            mend="give a longer recording",
+        )
+    whole, broken = bridged(data[:, picks])
+    if broken.any():
+        warnings.warn(
+            f"{what}: {100 * broken.mean():.2f} % of the samples are not finite; they are bridged for the model and "
+            "stay as they were in what is written",
+            UserWarning,
+            stacklevel=3,
+        )
+    if named and not channels and not any(is_known(names[i]) for i in picks):
+        warnings.warn(
+            f"{what}: no channel is called as an electrode of the 10-05 system ({', '.join(names[:4])}...); all of "
+            f"its {len(picks)} channels of type eeg are restored",
+            UserWarning,
+            stacklevel=3,
+        )
+    return Original(instance, tuple(picks), band.seen(whole, rate), broken, band, rate)
+
+
+def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what: str) -> list[int]:
+    if not channels:
+        return every
+    places = {plain_name(names[i]): i for i in every}
+    missing = [name for name in channels if name not in places]
+    if missing:
+        shown = ", ".join(names[:6])
+        raise DataError(
+            f"{what} lacks {len(missing)} of {len(channels)} channels: {', '.join(missing[:6])} (it has {shown}, ...)",
+            expected="the channels that the model was trained on",
+            mend="rename them with raw.rename_channels, interpolate them, or use a single-channel model",
+        )
+    return [places[name] for name in channels]
+
+
+def returned(original: Original, restored: Array) -> Any:
+    """A copy of the original in which the restored channels carry what the model changed.
+
+    What the model did not see (slow drift, frequencies above its band, other channels) is as it was.
+
+    Args:
+        original: as :func:`opened` gave it.
+        restored: (items, channels, samples) volts, at the model's rate.
+    """
+    change = np.asarray(restored, np.float64) - original.seen
+    data, rate, _, _ = _data(original.instance)
+    back = original.band.returned(change, rate, data.shape[-1])
+    copy = original.instance.copy()
+    changed = data.copy()
+    changed[:, list(original.picks)] += np.where(original.broken, 0.0, back)
+    if hasattr(copy, "_data"):  # Raw has (channels, samples), Epochs one axis more
+        copy._data = changed if copy._data.ndim == 3 else changed[0]
+    else:
+        copy.data = changed[0]
+    return copy

@@ -1,0 +1,297 @@
+"""From a folder of recordings to clean windows and to banks of artifacts."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domains.eeg import blocks
+from domains.eeg.artifacts import Bank
+from domains.eeg.band import Band, bridged
+from domains.eeg.channels import indices, plain_name
+from domains.eeg.reading import RAW_ENDINGS, as_raw
+from vaegan.data import SPLITS, Skipped, Split
+from vaegan.errors import DataError
+
+Array = NDArray[Any]
+
+LEAST_WINDOWS = 20
+"""Windows that a recording must last to be divided into blocks of time."""
+HIGHEST = 150e-6
+"""Volts that a clean window never exceeds."""
+IMPLAUSIBLE = 5e-3
+"""Volts of standard deviation that no scalp EEG has."""
+EOG_LOWPASS = 10.0
+"""Hz above which an EOG channel is left out of the bank, where it is EEG and muscle (EEGdenoiseNet)."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One recording as the model sees it.
+
+    Attributes:
+        path: of the file.
+        names: of its EEG channels, as they stand in the file.
+        eeg: (channels, samples) volts, in the model's band at the model's rate.
+        eog: (channels, samples) volts; no channel where none was recorded.
+        usable: (samples,) True away from eye movements.
+        events: (first sample, class name) of each annotation, at the model's rate.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    eeg: Array
+    eog: Array
+    usable: Array
+    events: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was found in a folder.
+
+    Attributes:
+        traces: recordings of EEG.
+        muscle: recordings of muscle alone: (path, samples at the model's rate).
+        band: that all were brought to.
+        skipped: files that could not be read, unused: files that are of no use, both for people.
+    """
+
+    traces: tuple[Trace, ...]
+    muscle: tuple[tuple[Path, Array], ...]
+    band: Band
+    skipped: tuple[Skipped, ...] = ()
+    unused: tuple[str, ...] = ()
+    splits: dict[Path, Split] = field(default_factory=dict)
+
+
+def load_sources(folder: Path, *, rate: float, samples: int, highpass: float, lowpass: float | None) -> Sources:
+    """All recordings of a folder (searched recursively), or one file, in one common band.
+
+    Args:
+        folder: a folder or a file.
+        rate: samples a second of the model.
+        samples: of a window.
+        highpass: corner in Hz.
+        lowpass: corner in Hz; ``None`` for 0.45 times the lowest sampling rate among the recordings of EEG.
+
+    Raises:
+        DataError: when nothing there is an EEG of sufficient length.
+    """
+    if not folder.exists():
+        raise DataError(f"{folder} does not exist", expected="a folder of recordings", mend="set --data")
+    files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    raws, muscle, skipped, unused = [], [], [], []
+    for path in files:
+        try:
+            if is_raw(path):
+                raw = as_raw(path)
+                reason = _unfit(raw, samples / rate)
+                if reason:
+                    unused.append(f"{path.name} ({reason})")
+                else:
+                    raws.append((path, raw))
+            elif (text := read_text_signal(path)) is not None:
+                label, values, native = text
+                if label == "emg":
+                    muscle.append((path, values, native))
+                else:
+                    unused.append(f"{path.name} (raw counts of {label})")
+        except (DataError, OSError, ValueError) as error:
+            skipped.append(Skipped(path.name, str(error)))
+    if not raws:
+        shown = "; ".join([*unused, *(f"{s.name}: {s.reason}" for s in skipped)][:4]) or "no recording"
+        raise DataError(
+            f"{folder}: nothing to train on ({shown})",
+            expected=f"recordings of EEG of at least {LEAST_WINDOWS * samples / rate:g} s ({', '.join(RAW_ENDINGS)})",
+            mend="set --data",
+        )
+    corner = lowpass or 0.45 * min([rate, *(raw.info["sfreq"] for _, raw in raws)])
+    band = Band(highpass, corner, rate)
+    traces = tuple(_trace(path, raw, band) for path, raw in raws)
+    brought = tuple((path, band.seen(values, native)) for path, values, native in muscle)
+    stated = blocks.subject_splits([trace.path for trace in traces]) or {}
+    return Sources(traces, brought, band, tuple(skipped), tuple(unused), stated)
+
+
+def is_raw(path: Path) -> bool:
+    """Whether a file's name is that of a recording that MNE reads, and not of its companion."""
+    return path.name.lower().endswith(RAW_ENDINGS)
+
+
+def read_text_signal(path: Path) -> tuple[str, Array, float] | None:
+    """One column of numbers under a header of ``# KEY:= VALUE`` lines, as BioSPPy keeps its examples.
+
+    Returns:
+        the label in lower case, the values, and their rate; ``None`` for other files.
+    """
+    if not path.name.lower().endswith((".txt", ".txt.gz")):
+        return None
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as stream:
+        lines = stream.read().splitlines()
+    header = {}
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        found = re.fullmatch(r"#\s*([^:]+):=\s*(.*)", line)
+        if found:
+            header[found.group(1).strip().lower()] = found.group(2).strip()
+    if "sampling rate (hz)" not in header or "labels" not in header:
+        return None
+    values = np.asarray([float(line) for line in lines if line and not line.startswith("#")])
+    return header["labels"].lower(), values - np.median(values), float(header["sampling rate (hz)"])
+
+
+def _unfit(raw: Any, seconds: float) -> str:
+    """Why a recording is of no use for training; empty where it is of use."""
+    picks = indices(raw.ch_names, raw.get_channel_types(), "eeg")
+    if not picks:
+        return "no EEG channel"
+    duration = raw.n_times / raw.info["sfreq"]
+    if duration < LEAST_WINDOWS * seconds:
+        return f"{duration:.0f} s, too short to be split"
+    some = raw.get_data(picks=picks[:4])
+    if not np.nanmedian(np.nanstd(some, axis=1)) < IMPLAUSIBLE:
+        return "amplitudes that no scalp EEG has: its unit is wrong, or it is no scalp EEG"
+    return ""
+
+
+def _trace(path: Path, raw: Any, band: Band) -> Trace:
+    types, native = raw.get_channel_types(), raw.info["sfreq"]
+    picks = [i for i in indices(raw.ch_names, types, "eeg") if raw.ch_names[i] not in raw.info["bads"]]
+    eyes = indices(raw.ch_names, types, "eog")
+    eeg = band.seen(bridged(raw.get_data(picks=picks))[0], native)
+    eog = band.seen(bridged(raw.get_data(picks=eyes))[0], native) if eyes else np.zeros((0, eeg.shape[1]))
+    names = tuple(raw.ch_names[i] for i in picks)
+    events = tuple((round((a["onset"] - raw.first_time) * band.rate), str(a["description"])) for a in raw.annotations)
+    return Trace(path, names, eeg, eog, ~_eye_activity(names, eeg, eog, band.rate), events)
+
+
+def eye_reference(names: Sequence[str], eeg: Array, eog: Array, rate: float) -> Array:
+    """(channels, samples) below 10 Hz that show eye movements: the EOG, else the electrodes on the forehead, else none."""
+    from scipy import signal
+
+    forehead = [i for i, name in enumerate(names) if plain_name(name) in ("Fp1", "Fpz", "Fp2", "AF7", "AF8")]
+    chosen = np.concatenate([eog, eeg[forehead].mean(0, keepdims=True)] if forehead else [eog])
+    if not len(chosen):
+        return chosen
+    sections = signal.butter(4, EOG_LOWPASS, fs=rate, output="sos")
+    return np.asarray(signal.sosfiltfilt(sections, chosen))
+
+
+def _eye_activity(names: Sequence[str], eeg: Array, eog: Array, rate: float) -> Array:
+    """(samples,) True within 0.2 s of an eye movement: beyond 4 robust standard deviations of the reference."""
+    from scipy import ndimage
+
+    reference = eye_reference(names, eeg, eog, rate)
+    if not len(reference):
+        return np.zeros(eeg.shape[1], bool)
+    middle = np.median(reference, axis=1, keepdims=True)
+    spread = 1.4826 * np.median(np.abs(reference - middle), axis=1, keepdims=True)
+    moving = (np.abs(reference - middle) > 4.0 * np.maximum(spread, 1e-12)).any(0)
+    return np.asarray(ndimage.binary_dilation(moving, iterations=round(0.2 * rate)))
+
+
+def clean_windows(
+    sources: Sources, split: Split, samples: int, hop: int, channels: Sequence[str] = ()
+) -> tuple[Array, list[str], list[str], list[str]]:
+    """Windows away from eye movements and below 150 µV.
+
+    Args:
+        sources: of the recordings.
+        split: which part of them.
+        samples, hop: of a window, and from one to the next.
+        channels: standard names of the channels of a multi-channel signal; none for single channels.
+
+    Returns:
+        (n, channels, samples) float32 volts, and of each the group, the name, and the annotation in force at its start.
+    """
+    kept, groups, names, labels = [], [], [], []
+    for trace in sources.traces:
+        rows = _rows(trace, channels)
+        if rows is None:
+            continue
+        typical = np.median([np.median(np.abs(row)) for row in trace.eeg]) * 1.4826
+        for block, first, end in blocks.spans(trace.eeg.shape[1], samples, split, sources.splits.get(trace.path)):
+            group = subject_or_block(trace.path, block)
+            for start in blocks.window_starts(first, end, samples, hop):
+                here = slice(start, start + samples)
+                if not trace.usable[here].all():
+                    continue
+                for picked in rows:
+                    window = trace.eeg[picked, here]
+                    window = window - window.mean(-1, keepdims=True)
+                    rms = np.sqrt(np.square(window).mean(-1))
+                    if np.abs(window).max() > HIGHEST or not (0.1 * typical < rms.min() and rms.max() < 4 * typical):
+                        continue
+                    kept.append(window.astype(np.float32))
+                    groups.append(group)
+                    label = trace.names[picked[0]].strip(".") if len(picked) == 1 else f"{len(picked)} channels"
+                    names.append(f"{trace.path.name} {label} {start / sources.band.rate:.1f} s")
+                    labels.append(next((what for at, what in reversed(trace.events) if at <= start), ""))
+    shape = (0, max(1, len(channels)), samples)
+    return (np.stack(kept) if kept else np.zeros(shape, np.float32)), groups, names, labels
+
+
+def subject_or_block(path: Path, block: str) -> str:
+    """A group's name: the subject where recordings are whole, else the block of time."""
+    return blocks.subject_of(path) if block == "whole" else f"{path.name}, {block}"
+
+
+def _rows(trace: Trace, channels: Sequence[str]) -> list[list[int]] | None:
+    """The rows of each window's channels; ``None`` where a recording lacks a channel."""
+    if not channels:
+        return [[i] for i in range(len(trace.names))]
+    places = {plain_name(name): i for i, name in enumerate(trace.names)}
+    return [[places[name] for name in channels]] if all(name in places for name in channels) else None
+
+
+def banks(sources: Sources, samples: int) -> dict[str, dict[Split, Bank]]:
+    """Artifacts by kind and split: ``eog`` from the EOG channels, ``emg`` from recordings of muscle; empty where none is."""
+    from scipy import signal
+
+    found: dict[str, dict[Split, Bank]] = {"eog": {}, "emg": {}}
+    low = signal.butter(4, EOG_LOWPASS, fs=sources.band.rate, output="sos")
+    eyes = [(t.path, signal.sosfiltfilt(low, row)) for t in sources.traces for row in t.eog]
+    for kind, rows, least in (("eog", eyes, 0.5), ("emg", list(sources.muscle), 0.3)):
+        for split in SPLITS:
+            bank = _bank(rows, sources, split, samples, least)
+            if len(bank.starts):
+                found[kind][split] = bank
+    return found
+
+
+def _bank(rows: Sequence[tuple[Path, Array]], sources: Sources, split: Split, samples: int, least: float) -> Bank:
+    """The stretches of a split; pieces begin where they are at least ``least`` as strong as the strong ones of their row."""
+    parts, starts, at = [], [], 0
+    for path, row in rows:
+        for _, first, end in blocks.spans(len(row), samples, split, sources.splits.get(path)):
+            part = row[first:end]
+            if len(part) < samples:
+                continue
+            begin = np.arange(0, len(part) - samples + 1, max(1, samples // 64))
+            energy = np.concatenate([[0.0], np.cumsum(np.square(part))])
+            rms = np.sqrt(np.maximum(energy[begin + samples] - energy[begin], 0.0) / samples)
+            whole = np.concatenate([[0.0], np.cumsum(np.square(row))])
+            every = np.sqrt(np.maximum(whole[samples:] - whole[:-samples], 0.0) / samples)
+            strong = np.percentile(every, 90)
+            chosen = begin[rms >= least * strong]
+            scale = max(float(strong), 1e-30)
+            parts.append((part / scale).astype(np.float32))
+            starts.append(chosen + at)
+            at += len(part)
+    empty = np.zeros(0, np.float32)
+    return Bank(
+        np.concatenate(parts) if parts else empty,
+        np.concatenate(starts).astype(np.int64) if starts else np.zeros(0, np.int64),
+        samples,
+        vary=split == "train",
+    )

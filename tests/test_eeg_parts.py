@@ -1,0 +1,252 @@
+"""EEG without any data: artifacts, measures, baselines, band, splits, the model that is blind to amplitude."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from domains.eeg import EEG, TEN_TWENTY, EEGDenoiseNet
+from domains.eeg.artifacts import Bank, Recorded, artifact_scale
+from domains.eeg.band import Band, bridged
+from domains.eeg.baselines import LinearMMSE, Regression, eeg_baselines
+from domains.eeg.blocks import PATTERN, spans, subject_of, subject_splits
+from domains.eeg.channels import kind_of, plain_name
+from domains.eeg.generation import (
+    autocorrelation_distance,
+    covariance_distance,
+    psd_distance,
+    sliced_wasserstein,
+    train_on_synthetic,
+)
+from domains.eeg.metrics import BANDS, band_ratios, correlation, rrmse_s, rrmse_t, snr
+from vaegan.data import SPLITS
+from vaegan.degradation import build
+from vaegan.errors import DataError, UserError
+from vaegan.models.standardised import StandardisedConfig
+from vaegan.testing import check_degradation, check_domain
+
+RATE = 256.0
+NETWORK = StandardisedConfig(
+    latent=4, width=8, widest=16, depth=2, patch=4, discriminator_width=4, discriminator_hidden=8
+)
+
+
+@pytest.mark.parametrize(("convention", "decade"), [("eegdenoisenet", 10.0), ("power", 20.0)])
+def test_an_snr_is_what_its_convention_says(convention, decade):
+    generator = torch.Generator().manual_seed(0)
+    x, n = torch.randn(3, 1, 512, generator=generator), 7 * torch.randn(3, 1, 512, generator=generator)
+    level = torch.tensor([-7.0, 0.0, 2.0])
+    noise = artifact_scale(x, n, level, convention) * n
+    quotient = x.square().mean((1, 2)).sqrt() / noise.square().mean((1, 2)).sqrt()
+    torch.testing.assert_close(decade * torch.log10(quotient), level, atol=1e-4, rtol=0)
+
+
+def test_a_condition_may_name_its_convention():
+    domain = EEG()
+    x = domain.to_model(torch.from_numpy(np.array(domain.dataset("test").signals[:4])))
+    for text, decade in (("eog snr=-3 dB", 10), ("eog snr=-3 dB convention=power", 20)):
+        y = build(text, domain.degradations())(x, generator=torch.Generator().manual_seed(1)).y
+        found = decade * torch.log10(x.square().mean((1, 2)).sqrt() / (y - x).square().mean((1, 2)).sqrt())
+        torch.testing.assert_close(found, torch.full((4,), -3.0), atol=1e-2, rtol=0)
+
+
+def test_artifacts_of_the_test_split_are_not_those_of_training():
+    assets = EEG().assets()
+    for kind in ("eog", "emg"):
+        parts = [set(pairwise(assets[f"bank.{kind}.{split}.samples"].tolist())) for split in SPLITS]
+        assert all(len(part) > 1000 for part in parts)
+        assert not parts[0] & parts[2]
+    train, test = (EEG().on_split(split).degradations()["eog"]().bank for split in ("train", "test"))
+    assert train.vary and not test.vary
+    assert not np.array_equal(train.samples[: len(test.samples)], test.samples)
+
+
+def test_a_piece_stays_inside_its_recording():
+    bank = Bank(np.arange(100, dtype=np.float32), np.array([0, 36]), 64, vary=True)
+    artifact = Recorded(bank, (0.0, 0.0))
+    noise = artifact.noise(torch.zeros(64, 1, 64), torch.Generator().manual_seed(0))
+    steps = noise.diff(dim=-1).abs()
+    assert float(steps.max()) <= 1.0 + 1e-4 and float(steps.min()) >= 0.75 - 1e-4
+
+
+@pytest.mark.parametrize(
+    "name", ["eog", "emg", "eog+emg", "line", "pop", "drift", "ecg", "white", "clip", "flat", "drop"]
+)
+def test_every_degradation_works_on_several_channels(name):
+    domain = EEG(channels=TEN_TWENTY, samples=128)
+    check_degradation(domain.degradations()[name](), domain.spec, batches=(1, 3), dtypes=(torch.float32,))
+
+
+def test_eyes_reach_the_forehead_more_than_the_back():
+    domain = EEG(channels=TEN_TWENTY)
+    x = domain.to_model(torch.from_numpy(np.array(domain.dataset("test").signals[:8])))
+    y = build("eog snr=-3 dB", domain.degradations())(x, generator=torch.Generator().manual_seed(0)).y
+    power = (y - x).square().mean((0, 2))
+    assert power[TEN_TWENTY.index("Fp1")] > 10 * power[TEN_TWENTY.index("O1")]
+
+
+def test_the_contract_holds():
+    failed = [check for check in check_domain(EEG()) + check_domain(EEGDenoiseNet()) if not check.passed]
+    assert not failed, failed
+
+
+def test_measures_of_known_signals():
+    t = np.arange(512) / RATE
+    truth = np.sin(2 * np.pi * 10 * t)[None, None] * np.array([1.0, 2.0])[:, None, None]
+    assert rrmse_t(0.5 * truth, truth, 1) == pytest.approx([0.5, 0.5])
+    assert rrmse_s(0.5 * truth, truth, 1, rate=RATE) == pytest.approx([0.75, 0.75])
+    assert correlation(-truth, truth, 1) == pytest.approx([-1, -1])
+    assert snr(0.9 * truth, truth, 1) == pytest.approx([20, 20])
+    assert np.isnan(rrmse_t(truth, 0 * truth, 1)).all()
+    shares = band_ratios(truth, RATE)
+    assert shares.shape == (2, 5) and shares[:, list(BANDS).index("alpha")] == pytest.approx(1, abs=0.02)
+
+
+def test_linear_mmse_is_the_least_squares_matrix_and_travels():
+    generator = np.random.default_rng(0)
+    basis = generator.normal(size=(4, 32))
+    x = (generator.normal(size=(600, 4)) @ basis)[:, None]
+    y = x + generator.normal(size=x.shape)
+    fitted = LinearMMSE("mmse", (1.0,)).fit(y[:400], None, x[:400])
+    again = LinearMMSE("mmse", (1.0,)).with_state(fitted.state())
+    restored = np.stack([again.restore(item, None, 1.0) for item in y[400:]])
+    assert np.square(restored - x[400:]).mean() < 0.4 * np.square(y[400:] - x[400:]).mean()
+    np.testing.assert_allclose(again.restore(1e-5 * y[400], None, 1.0), 1e-5 * restored[0], rtol=1e-4)
+
+
+def test_regression_takes_the_forehead_out():
+    t = np.arange(512) / RATE
+    blink = np.exp(-0.5 * ((t - 1) / 0.1) ** 2)
+    brain = np.sin(2 * np.pi * 20 * t)
+    y = np.stack([blink, blink, 0.5 * blink + 0.1 * brain])
+    cleaned = Regression("regression", (1.0,), reference=(0, 1), rate=RATE).restore(y, None, 1.0)[2]
+    assert (cleaned - cleaned.mean() - 0.1 * brain).std() < 0.2 * (y[2] - 0.1 * brain).std()
+
+
+def test_ica_and_regression_stand_beside_several_channels_only():
+    assert {"regression", "ica"} <= set(eeg_baselines(EEG(channels=TEN_TWENTY).spec, TEN_TWENTY))
+    assert set(eeg_baselines(EEG().spec)) == {"bandpass", "wavelet", "mmse"}
+
+
+def test_a_model_blind_to_amplitude():
+    torch.manual_seed(0)
+    model = NETWORK.build(EEG().spec).eval()
+    torch.nn.init.normal_(model.decoder.last.layer.weight, 0, 0.1)
+    y = 0.05 * torch.randn(3, 1, 512)
+    with torch.no_grad():
+        one, other = model.restore(y).mean, model.restore(y * torch.tensor([1.0, 10.0, 0.01])[:, None, None]).mean
+        flat = model.restore(torch.zeros(1, 1, 512)).mean
+    torch.testing.assert_close(other[1], 10 * one[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(other[2], 0.01 * one[2], rtol=1e-3, atol=1e-6)
+    assert not torch.allclose(one, y) and flat.isfinite().all() and model.reach is None
+
+
+@pytest.mark.parametrize("rate", [128.0, 160.0, 250.0, 512.0, 5000.0])
+def test_what_a_model_leaves_alone_comes_back_as_it_was(rate):
+    t = np.arange(int(8 * rate)) / rate
+    x = np.stack([1e-5 * np.sin(2 * np.pi * 10 * t) + 1e-3, 1e-4 * t])
+    band = Band(0.5, 57.6, RATE)
+    seen = band.seen(x, rate)
+    assert seen.shape == (2, int(np.ceil(8 * RATE)))
+    inside = slice(512, -512)
+    model_t = np.arange(seen.shape[1]) / RATE
+    np.testing.assert_allclose(seen[0, inside], 1e-5 * np.sin(2 * np.pi * 10 * model_t[inside]), atol=2e-7)
+    back = band.returned(seen, rate, len(t))
+    assert back.shape == x.shape
+    assert np.abs(back[0] - 1e-5 * np.sin(2 * np.pi * 10 * t))[int(2 * rate) : -int(2 * rate)].max() < 3e-7
+
+
+def test_gaps_are_bridged():
+    x = np.array([[0.0, np.nan, 2.0, np.inf], [np.nan] * 4])
+    whole, broken = bridged(x)
+    np.testing.assert_array_equal(whole, [[0, 1, 2, 2], [0, 0, 0, 0]])
+    assert broken.sum() == 6
+
+
+def test_blocks_are_apart_and_cover_a_recording():
+    taken = {split: list(spans(10_000, 512, split, None)) for split in SPLITS}
+    pieces = sorted((first, end, split) for split, found in taken.items() for _, first, end in found)
+    assert {split for _, _, split in pieces} == set(SPLITS)
+    for (_, end, before), (first, _, after) in pairwise(pieces):
+        assert before != after and first - end == 512
+    assert pieces[0][0] == 0 and pieces[-1][1] == 10_000
+    assert PATTERN.count("train") == 6
+
+
+def test_eight_subjects_are_split_as_subjects(tmp_path):
+    paths = [tmp_path / f"S{s:03d}R{r:02d}.edf" for s in range(1, 11) for r in (1, 2)]
+    found = subject_splits(paths)
+    for path in paths:
+        assert found[path] == found[tmp_path / path.name.replace("R02", "R01")]
+    assert set(found.values()) == set(SPLITS) and subject_splits(paths[:4]) is None
+    assert subject_of(tmp_path / "sub-07_task-rest_eeg.vhdr") == "sub-07"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("EOG1", "eog"), ("HEOG", "eog"), ("Chin EMG", "emg"), ("ECG", "ecg"), ("Status", "other"), ("Fc5.", "eeg")],
+)
+def test_names_count_more_than_types(name, kind):
+    assert kind_of(name, "eeg") == kind
+
+
+def test_names_of_electrodes_in_their_many_spellings():
+    spelt = ("Fc5.", "EEG FP1-REF", "T3", "fpz", "Nose")
+    assert [plain_name(name) for name in spelt] == ["FC5", "Fp1", "T7", "Fpz", "Nose"]
+
+
+def test_denoisenet_layout_and_its_two_splits(tmp_path):
+    generator = np.random.default_rng(0)
+    eeg = generator.normal(size=(40, 512))
+    np.save(tmp_path / "EEG_all_epochs.npy", np.concatenate([eeg, eeg[:5]]))
+    np.save(tmp_path / "EMG_all_epochs.npy", generator.normal(size=(60, 512)))
+    free = {split: EEGDenoiseNet(data=tmp_path).dataset(split) for split in SPLITS}
+    seen = [{row.tobytes() for row in found.signals} for found in free.values()]
+    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+    published = [EEGDenoiseNet(data=tmp_path, protocol="published").dataset(split) for split in SPLITS]
+    assert sum(map(len, published)) == 60
+    leaked = {row.tobytes() for row in published[0].signals} & {row.tobytes() for row in published[2].signals}
+    assert leaked  # that is the flaw which the other split mends
+    assert "eog" not in EEGDenoiseNet(data=tmp_path).degradations()
+
+
+def test_denoisenet_says_what_is_missing_or_wrong(tmp_path):
+    with pytest.raises(DataError, match="none of EEGdenoiseNet's arrays"):
+        EEGDenoiseNet(data=tmp_path).dataset("train")
+    np.save(tmp_path / "EEG_all_epochs.npy", np.zeros((20, 1024)))
+    with pytest.raises(DataError, match=r"\(20, 1024\).*rate 512"):
+        EEGDenoiseNet(data=tmp_path).dataset("train")
+
+
+def test_options_that_make_no_sense():
+    with pytest.raises(UserError, match="snr_convention"):
+        EEG(snr_convention="decibel")
+    with pytest.raises(UserError, match="lowpass"):
+        Band(0.5, 200.0, 256.0)
+
+
+def test_generated_windows_are_told_from_real_ones_by_what_differs():
+    domain = EEG(channels=("C3", "Cz", "C4"), classes=("T1", "T2"))
+    train, test = domain.dataset("train"), domain.dataset("test")
+    real, other = np.array(train.signals, np.float64), np.array(test.signals, np.float64)
+    noise = np.random.default_rng(0).normal(size=real.shape) * real.std()
+    for distance in (
+        lambda x: psd_distance(x, other, RATE),
+        lambda x: autocorrelation_distance(x, other),
+        lambda x: covariance_distance(x, other),
+        lambda x: sliced_wasserstein(x, other),
+    ):
+        assert distance(other) == pytest.approx(0, abs=1e-6)
+        assert 0 < distance(real) < distance(noise)
+    features = domain.features()(domain.to_model(torch.from_numpy(np.array(test.signals[:5]))))
+    assert features.shape == (5, 3 * 5 + 3) and features.isfinite().all()
+
+
+def test_a_decoder_trained_on_what_is_generated_is_tested_on_what_is_real():
+    domain = EEG(channels=("C3", "Cz", "C4"), classes=("T1", "T2"))
+    train, test = domain.dataset("train"), domain.dataset("test")
+    found = train_on_synthetic(train.signals, train.labels, test.signals, test.labels)
+    assert found["accuracy"] > 0.7 and found["kappa"] > 0.3 and found["f1"] > 0.6
+    shuffled = np.random.default_rng(0).permutation(train.labels)
+    assert train_on_synthetic(train.signals, shuffled, test.signals, test.labels)["kappa"] < found["kappa"]
