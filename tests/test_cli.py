@@ -6,6 +6,7 @@ import json
 import os
 import re
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaegan.cli import main
+from vaegan.cli import commands, main
 
 
 def failed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
@@ -76,6 +77,21 @@ def test_a_mistake_is_one_line(words, said, capsys, tmp_path, monkeypatch) -> No
     monkeypatch.chdir(tmp_path)  # runs/ goes there
     line = failed(capsys, *words)
     assert re.search(said, line), line
+
+
+def test_what_is_said_of_a_file_is_one_line(monkeypatch) -> None:
+    told = []
+
+    def command(options, rest) -> None:
+        told.append(warnings.formatwarning("a.xtf: ends early", UserWarning, "reader.py", 7, "return reader(path)"))
+        told.append(warnings.formatwarning("old", DeprecationWarning, "reader.py", 7))
+
+    usual = warnings.formatwarning
+    monkeypatch.setattr(commands, "list_command", command)
+    assert main(["list"]) == 0
+    assert told[0] == "warning: a.xtf: ends early\n"
+    assert "reader.py:7" in told[1]
+    assert warnings.formatwarning is usual
 
 
 def test_conditions_are_checked_before_anything_is_written(tmp_path, capsys) -> None:

@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.special import gammaincc
 
 from vaegan.data import SignalSet
 from vaegan.degradation import Degradation, GaussianNoise, Measurement
 from vaegan.errors import UserError
-from vaegan.models import RestoringConfig
+from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.models.latent import LatentModel
+from vaegan.nn import DiagonalGaussian, Encoding
 from vaegan.objectives import AmbientObjective, Batch, BlindSpotObjective, Objective, ThinningObjective
+from vaegan.objectives.observed import gamma_above
 from vaegan.signal import Axis, SignalSpec
 from vaegan.testing import check_objective
 from vaegan.training import Adam, Feed, TrainingConfig, fit, make_fabric
@@ -22,6 +26,7 @@ TRACE = SignalSpec(2, (Axis("time", 32),), "V", (-1, 1))
 OBJECTIVES = (
     BlindSpotObjective(share=0.2),
     ThinningObjective(law="gamma", level=4.0),
+    ThinningObjective(law="gamma", level=0.5, saturates=False),
     ThinningObjective(law="gaussian", level=0.1),
     AmbientObjective(penalty_every=1),
 )
@@ -68,6 +73,90 @@ def test_parts_of_gamma_noise_are_independent_and_unbiased() -> None:
         assert float(part.mean()) == pytest.approx(1.0, abs=0.02)
         assert float(part.var()) == pytest.approx(1 / (kept * looks), rel=0.05)
     assert abs(float(torch.corrcoef(torch.stack(parts))[0, 1])) < 0.01
+
+
+@pytest.mark.parametrize("shape", [0.5, 1.0, 4.0, 10.0])
+@pytest.mark.parametrize("factor", [1.0, 1.3, 3.0])
+def test_draws_beyond_a_bound_have_the_law_of_the_tail(shape: float, factor: float) -> None:
+    least = shape * factor
+    drawn = gamma_above(shape, torch.full((20_000,), least), torch.Generator().manual_seed(0)).double().numpy()
+    assert drawn.min() >= least
+    exceeded = np.sort(gammaincc(shape, drawn) / gammaincc(shape, least))  # uniform, where the law is right
+    assert np.abs(exceeded - (np.arange(20_000) + 0.5) / 20_000).max() < 0.012
+
+
+class Linear(LatentModel):
+    """A running filter of 21 taps and a constant; it can be fitted in closed form."""
+
+    spec = SignalSpec(1, (Axis("time", 2_000),), "1", (-1, 1))
+    latent_shape = (1, 2_000)
+
+    def __init__(self, taps: torch.Tensor) -> None:
+        super().__init__()
+        self.taps = taps
+
+    def players(self):
+        return {}
+
+    def encode(self, y, mask=None):
+        return Encoding(DiagonalGaussian(y, torch.zeros_like(y)))
+
+    def decode(self, z, context=None, condition=None):
+        return seen_by_taps(z) @ self.taps
+
+    @staticmethod
+    def fitted(y: torch.Tensor, wanted: torch.Tensor) -> Linear:
+        return Linear(torch.linalg.lstsq(seen_by_taps(y).flatten(0, -2), wanted.flatten()).solution)
+
+
+def seen_by_taps(y: torch.Tensor) -> torch.Tensor:
+    windows = torch.nn.functional.pad(y, (10, 10), mode="reflect").unfold(-1, 21, 1)
+    return torch.cat([windows, torch.ones_like(windows[..., :1])], dim=-1)
+
+
+def always(amplitude: float) -> Linear:
+    return Linear(torch.cat([torch.zeros(21), torch.tensor([2 * amplitude - 1])]))
+
+
+def test_parts_of_saturated_noise_are_independent_once_it_is_filled_in() -> None:
+    objective, looks, clean = ThinningObjective(law="gamma", level=4.0), 4.0, 0.8
+    generator = torch.Generator().manual_seed(0)
+    u = clean * torch._standard_gamma(torch.full((100, 1, 2_000), looks), generator=generator) / looks
+    cut = (2 * u - 1).clamp(max=1.0)
+    whole = objective._beyond_scale(always(clean), Batch(cut, cut), generator)
+    assert torch.equal(whole[cut < 1], cut[cut < 1])
+    amplitude = (whole + 1) / 2
+    assert float(amplitude.mean()) == pytest.approx(clean, rel=0.01)
+    assert float(amplitude.var()) == pytest.approx(clean**2 / looks, rel=0.02)
+    found = []
+    for y in (cut, whole):
+        parts = objective.split(y, torch.full((100,), 0.7), generator)
+        found.append(float(torch.corrcoef(torch.stack([part.flatten() for part in parts]))[0, 1]))
+    assert found[0] < -0.1, "what is cut at full scale has parts of a known sum"
+    assert abs(found[1]) < 0.01
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_saturated_speckle_costs_nothing_once_it_is_filled_in(saturates: bool) -> None:
+    """Least squares instead of training: what the objective's minimum is worth, beside that of the paired error."""
+    objective, looks = ThinningObjective(law="gamma", level=4.0, saturates=saturates), 4.0
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        field = seen_by_taps(torch.randn((n, 1, 2_000), generator=generator))[..., 5:16].mean(-1)
+        x = (1.5 * field).tanh() * 0.9
+        noise = torch._standard_gamma(torch.full(x.shape, looks), generator=generator) / looks
+        return x, ((x + 1) * noise - 1).clamp(-1, 1)
+
+    def error(model: Linear) -> float:
+        return float((model.restore(y_test).mean - x_test).square().mean())
+
+    (x, y), (x_test, y_test) = draw(100), draw(50)
+    share, model = torch.full((100,), 0.8), always(0.5)
+    for _ in range(4):
+        model = Linear.fitted(*objective.pair(model, Batch(x, y), share, generator))
+    lost = 10 * np.log10(error(model) / error(Linear.fitted(y, x)))
+    assert (lost < 0.2) if saturates else (lost > 0.5), lost
 
 
 def test_parts_of_gaussian_noise_are_independent() -> None:
@@ -134,6 +223,25 @@ def test_noise_is_removed_though_no_clean_signal_was_seen(objective: Objective) 
         restored = state.averaged.eval().restore(y).mean
     gain = 10 * torch.log10((y - x).square().mean() / (restored - x).square().mean())
     assert float(gain) > 3.0
+
+
+def test_ambient_draws_are_cleaner_than_anything_that_was_seen() -> None:
+    """Truth: even signals at −0.6 or 0.6. Observed: one copy of each, with noise of deviation 0.4 on every sample."""
+    spec = SignalSpec(1, (Axis("time", 16),), "V", (-1, 1))
+    levels = 0.6 * np.random.default_rng(0).choice([-1, 1], (512, 1, 1))
+    data = SignalSet(levels.repeat(16, 2).astype(np.float32), np.arange(512).astype(str))
+    feed = Feed(data, lambda x: x, GaussianNoise(0.2), batch=32, device=torch.device("cpu"), fixed=True)
+    widths = {"latent": 4, "width": 8, "decoder_width": 8, "discriminator_width": 8, "depth": 2}
+    config = LarsenConfig(
+        **widths, hidden=16, discriminator_hidden=16, norm="group", discriminator_norm="none", leak=0.2
+    )
+    torch.manual_seed(0)
+    budget = TrainingConfig(samples=12_800, batch=32, optimizer=Adam(lr=2e-3, beta1=0.0), clip=0.0, precision="32-true")
+    state = fit(config.build(spec), AmbientObjective(penalty=0.3), feed, budget, fabric=make_fabric("cpu", "32-true"))
+    drawn = state.averaged.eval().sample(256, generator=torch.Generator().manual_seed(1)).detach()
+    assert float(drawn.std(-1).mean()) < 0.2
+    assert float(drawn.mean(-1).abs().mean()) == pytest.approx(0.6, abs=0.1)
+    assert 0.2 < float((drawn.mean(-1) > 0).float().mean()) < 0.8
 
 
 def test_wrong_settings_are_named() -> None:

@@ -65,6 +65,15 @@ def test_a_band_of_a_long_signal_keeps_its_spike_and_stays_small() -> None:
     assert top == pytest.approx(12.0, abs=0.2)
 
 
+def test_a_band_is_drawn_where_the_truth_is_partly_unknown() -> None:
+    truth = np.sin(np.linspace(0, 9, 200))
+    for unknown in (slice(20, 40), slice(None)):
+        partly = truth.copy()
+        partly[unknown] = np.nan
+        drawn = Page(band(truth, np.full(200, 0.1), partly, "words"))
+        assert all("nan" not in (attrs.get("points") or "") for _, attrs in drawn.tags)
+
+
 def test_maps_share_one_scale_and_get_lighter_with_the_value() -> None:
     drawn = heat(np.array([[[0.0, 1.0, 2.0, 4.0, 9.0, np.nan]]]), 4.0)
     assert drawn.shape == (1, 1, 6, 3)

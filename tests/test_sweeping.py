@@ -14,6 +14,7 @@ from vaegan import plugins
 from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.workflow import sweeping
 from vaegan.workflow.sweeping import parse_choices, sweep, value_at, with_value
 
 RECIPE = "faces/restoration-dncnn"
@@ -31,6 +32,15 @@ def test_values_have_the_field_s_type() -> None:
     recipe = plugins.recipes()["faces/quickstart"]
     choices = parse_choices(recipe, ["model.width=8,16", "stages.0.objective.beta=0.1,1", "model.vector=true,false"])
     assert choices == {"model.width": [8, 16], "stages.0.objective.beta": [0.1, 1.0], "model.vector": [True, False]}
+
+
+def test_components_may_be_written_with_a_dot() -> None:
+    recipe = plugins.recipes()["faces/restoration-pixelvaegan"]
+    words = ["model.encoder.width=8,16,8", "model.decoder.width=8,4", "model.discriminator.width=8"]
+    choices = parse_choices(recipe, words)
+    assert choices == {"model.width": [8, 16], "model.decoder_width": [8, 4], "model.discriminator_width": [8]}
+    with pytest.raises(UserError, match=r"'model\.encoder\.width'"):  # one width for both parts there
+        parse_choices(plugins.recipes()["faces/restoration-vaegan"], ["model.encoder.width=8,16"])
 
 
 @pytest.mark.parametrize(
@@ -76,6 +86,35 @@ def test_a_sweep_tries_all_goes_on_and_reports(tmp_path: Path, capsys) -> None:
     with sqlite3.connect(out / "sweep.db") as database:
         assert database.execute("select count(*) from trials where state = 'COMPLETE'").fetchone() == (2,)
     check_accessible((out / "report.html").read_text())
+
+
+def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, capsys) -> None:
+    tried: list[int] = []
+
+    def attempt(name, recipe, chosen, folder, device, console, trial):
+        tried.append(chosen["model.width"])
+        if len(tried) == 1:
+            raise KeyboardInterrupt
+        if len(tried) == 2:
+            raise UserError("the disk is full")
+        return float(chosen["model.width"]), 1.0, 1.0
+
+    monkeypatch.setattr(sweeping, "_try", attempt)
+    words = ["model.width=2,4,8,8"]
+    with pytest.raises(KeyboardInterrupt):
+        sweep(RECIPE, words, out=tmp_path, smoke=True)
+    with pytest.raises(UserError, match="disk"):
+        sweep(RECIPE, words, out=tmp_path, smoke=True)
+    metrics, _ = sweep(RECIPE, words, out=tmp_path, smoke=True)
+    assert sorted(trial["values"]["model.width"] for trial in metrics["trials"]) == [2, 4, 8]
+    assert tried[:2] == [tried[0]] * 2 and len(tried) == 5
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_recipe_that_only_draws_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="digits/mnist-dcgan is judged on no damaged signals"):
+        sweep("digits/mnist-dcgan", ["model.width=2,4"], out=tmp_path / "sweep", smoke=True)
+    assert not (tmp_path / "sweep").exists()
 
 
 def trial(width: int, psnr: float, ms: float, mib: float, *, pareto: bool) -> dict[str, object]:

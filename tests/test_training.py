@@ -15,7 +15,7 @@ import torch
 
 from vaegan.data import SignalSet
 from vaegan.degradation import GaussianNoise
-from vaegan.errors import TrainingError, UserError
+from vaegan.errors import DataError, TrainingError, UserError
 from vaegan.models import LarsenConfig, RestoringConfig
 from vaegan.objectives import Equilibrium, LarsenObjective, ModernObjective, Objective, VAEObjective
 from vaegan.objectives.base import Batch
@@ -150,6 +150,25 @@ def test_an_epoch_shows_every_item_once() -> None:
     seen = torch.cat([source(step, 0.0)[0].x[:, 0, 0] for step in range(30)])  # 210 = 7 epochs
     for epoch in seen.view(7, 30):
         assert sorted(epoch.tolist()) == list(range(30))
+
+
+def test_mixed_signals_are_sums_of_two_of_the_batch() -> None:
+    plain, mixed = feed()(5, 0.0)[0].x, feed(mix=1.0)(5, 0.0)[0].x
+    for i, found in enumerate(mixed):
+        weights = torch.linalg.lstsq(torch.stack([plain[i, 0], plain[i - 1, 0]], 1), found[0][:, None]).solution
+        torch.testing.assert_close(weights.square().sum(), torch.tensor(1.0), atol=1e-3, rtol=0)
+        assert (weights > -1e-4).all()
+    some = feed(mix=0.5, batch=64)(0, 0.0)[0].x
+    same = (some == feed(batch=64)(0, 0.0)[0].x).flatten(1).all(1).float().mean()
+    assert 0.3 < same < 0.7
+
+
+def test_sums_have_no_class_and_no_recorded_damage() -> None:
+    pairs = replace(waves(), observed=waves().signals)
+    with pytest.raises(DataError, match="set mix to 0"):
+        Feed(pairs, lambda x: x, None, batch=4, device=torch.device("cpu"), mix=0.5)
+    with pytest.raises(UserError, match="mix is 2"):
+        TrainingConfig(mix=2.0)
 
 
 def test_two_processes_see_different_halves_of_a_batch() -> None:

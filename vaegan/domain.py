@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,10 @@ class Domain(ABC):
     def dataset(self, split: Split) -> SignalSet:
         """The signals of a split; no group may be in two splits."""
 
+    def small(self) -> Domain:
+        """The same domain with signals small enough for a trial of a few steps; itself where they are."""
+        return self
+
     def everything(self) -> SignalSet:
         """All signals of all splits, for judging a run on data that it never saw."""
         parts = [self.dataset(split) for split in SPLITS]
@@ -120,6 +124,14 @@ class Domain(ABC):
         """A feature extractor for judging generated signals, (batch, channels, *space) in model units to (batch, d).
 
         An :class:`~vaegan.metrics.features.Extractor` has a name of its own; a function is called ``domain``.
+        """
+        return None
+
+    def points(self, signals: np.ndarray[Any, Any]) -> Sequence[np.ndarray[Any, Any]] | None:
+        """The points in space, (k, 3) in metres, z upward, of each of (n, channels, *space) signals in physical units.
+
+        The report shows them so that they can be turned by hand: a few thousand each do. ``None``, the default: the
+        signals are no points in space.
         """
         return None
 

@@ -85,9 +85,10 @@ class Recipe:
     conditional: bool = False
 
     def smoke(self) -> Recipe:
-        """The same recipe made tiny: a few steps a stage, two test items a condition."""
+        """The same recipe made tiny: small signals, a few steps a stage, two test items a condition."""
         return replace(
             self,
+            domain=self.domain.small(),
             stages=tuple(
                 replace(
                     stage,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rest and options.command not in ("run", "train"):
             raise unknown_flag(rest[0], flags_of(options.parser.format_help()), f"vaegan {options.command}")
         options.words = words
-        options.work(options, rest)
+        with _plain_warnings():
+            options.work(options, rest)
     except UserError as error:
         print(f"vaegan: error: {error}", file=sys.stderr)
         return 2
@@ -43,6 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("vaegan: interrupted; the same command goes on from the last saved state.", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What a file's reader says of the file is one line, without the place in the code that says it."""
+    usual = warnings.formatwarning
+
+    def plain(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
+        return f"warning: {message}\n" if category is UserWarning else usual(message, category, *place, **more)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _parser() -> _Parser:

@@ -36,6 +36,8 @@ def show(metrics: dict[str, Any]) -> None:
         columns = [
             f"{name}[{extractor}" for name in SHOWN if any(f"{name}[{extractor}" in by for by in methods.values())
         ]
+        if not columns:  # a domain's own measures: they stand in the report
+            continue
         table = Table(title=f"drawn signals, by {extractor[:-1]}", title_justify="left", box=None, header_style="bold")
         table.add_column("method")
         for column in columns:

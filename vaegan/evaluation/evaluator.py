@@ -86,7 +86,7 @@ def evaluate_restoration(
     shown = np.sort(np.random.default_rng((seed, 1)).permutation(len(rows))[:EXAMPLES])
     judge = _Judge(domain, restorers, baselines, {**RESTORATION, **domain.metrics(), **(measures or {})}, batch)
     main = MODEL if MODEL in restorers else next(iter(restorers))
-    result = Restoration({}, {}, rows, {}, {}, {}, {}, {}, domain.draw, main)
+    result = Restoration({}, {}, rows, {}, {}, {}, {}, {}, domain.draw, main, domain.points)
     for number, (condition, degradation) in enumerate(built.items()):
         source = _Source(domain, test, condition, degradation, seed)
         pairs = _tuning_pairs(domain, val, condition, degradation, seed) if baselines else []
@@ -262,7 +262,7 @@ class _Judge:
         names = source.signals.names
         return Examples(
             names=tuple(str(row) if names is None else str(names[row]) for row in some),
-            input=self.restore(INPUT, y, mask, strengths),
+            input=self._observed(y, mask, strengths),
             classical=self.restore(best, y, mask, strengths) if best else None,
             restored=self.restore(main, y, mask, strengths),
             truth=source.truth(some),
@@ -272,6 +272,11 @@ class _Judge:
                 method: values[method]["psnr"][at] for method in dict.fromkeys((INPUT, best, *self.restorers)) if method
             },
         )
+
+    def _observed(self, y: Tensor, mask: Tensor | None, strengths: Mapping[str, float]) -> Array:
+        """The input for the eye: NaN where nothing was observed, where signals may have gaps."""
+        observed = self.restore(INPUT, y, mask, strengths)
+        return np.where(mask.numpy(), observed, np.nan) if self.domain.spec.gaps and mask is not None else observed
 
     def ms_per_item(self) -> dict[str, float]:
         """Milliseconds an item, by method."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -58,6 +58,7 @@ class Restoration:
         worst: {CONDITION: the items on which the main restorer has the lowest PSNR}.
         draw: pictures (k, rows, columns, 3) uint8 of signals in physical units, the domain's own.
         main: the restorer that the examples show, ``"model"`` where there is one.
+        points: the points in space of signals, the domain's own; see :meth:`vaegan.domain.Domain.points`.
     """
 
     numbers: Numbers
@@ -70,6 +71,7 @@ class Restoration:
     worst: dict[str, Examples]
     draw: Callable[[Array], Array]
     main: str = MODEL
+    points: Callable[[Array], Sequence[Array] | None] | None = None
 
 
 @dataclass(frozen=True)

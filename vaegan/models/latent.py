@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaegan.degradation.base import normal
 from vaegan.models.base import Model, Restored
+from vaegan.models.restorer import moments
 from vaegan.nn import Context, Encoding
 
 
@@ -58,11 +59,9 @@ class LatentModel(Model):
         q = encoding.posterior
         if samples < 1:
             return Restored(self.decode(q.mean.to(y), encoding.context, condition))
-        total, squares = torch.zeros_like(y), torch.zeros_like(y)
-        for _ in range(samples):
+
+        def draw() -> Tensor:
             z = q.sample(normal(tuple(q.mean.shape), q.mean, generator))
-            x = self.decode(z.to(y), encoding.context, condition)
-            total, squares = total + x, squares + x.square()
-        mean = total / samples
-        variance = (squares / samples - mean.square()).clamp(min=0) * (samples / max(samples - 1, 1))
-        return Restored(mean, variance.sqrt())
+            return self.decode(z.to(y), encoding.context, condition)
+
+        return moments(draw, samples)

@@ -32,7 +32,8 @@ class StandardisedVAEGAN(VAEGAN):
 
     So a restoration of ``c y`` is ``c`` times that of ``y``, and one network serves signals of all amplitudes, as the
     division by the noisy signal's standard deviation does in EEGdenoiseNet (Zhang et al. 2021). The discriminator sees
-    signals of RMS 1. What is decoded without an observed signal (from the prior, or a flat one) gets the RMS ``typical``.
+    signals of RMS 1. What is decoded without an observed signal, from the prior, gets the RMS ``typical``. A flat
+    signal stays flat.
 
     Args:
         typical: RMS of signals drawn from the prior, in model units.
@@ -73,8 +74,7 @@ class StandardisedVAEGAN(VAEGAN):
         return super().judge(x / self._scale(x), condition)
 
     def _scale(self, y: Tensor, seen: Tensor | None = None) -> Tensor:
-        rms = root_mean_square(y, seen)
-        return torch.where(rms > SMALLEST, rms, torch.full_like(rms, self.typical))
+        return root_mean_square(y, seen).clamp(min=SMALLEST)
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,11 @@ def wrapped(x: Tensor, margins: Sequence[int]) -> Tensor:
     for axis, margin in enumerate(margins, start=2):
         if margin:
             size = x.shape[axis]
-            index = torch.arange(-margin, size + margin, device=x.device) % size
-            x = x.index_select(axis, index)
+            if margin > size:  # more than once around
+                index = torch.arange(-margin, size + margin, device=x.device) % size
+                x = x.index_select(axis, index)
+            else:  # ten times as quick, and keeps the memory format
+                x = torch.cat([x.narrow(axis, size - margin, margin), x, x.narrow(axis, 0, margin)], dim=axis)
     return x
 
 

@@ -32,11 +32,14 @@ class Context:
         observed: the observed signal; where nothing was observed 0, or with ``neighbours`` what those say.
         seen: 1 where a sample was observed, else 0.
         skips: features from fine to coarse; the coarsest level only where there is no latent to carry it.
+        differences: with ``neighbours`` those of the nearest observed samples to ``observed``, see
+            :func:`vaegan.nn.neighbours.continued`; else no channels.
     """
 
     observed: Float[Tensor, "batch channels *space"]
     seen: Float[Tensor, "batch 1 *space"]
     skips: tuple[Float[Tensor, "batch _ ..."], ...]
+    differences: Float[Tensor, "batch differences *space"]
 
     def kept(self, keep: Float[Tensor, " batch"]) -> Context:
         """The same context, with the items where ``keep`` is 0 wiped."""
@@ -44,7 +47,8 @@ class Context:
         def wipe(x: Tensor) -> Tensor:
             return x * keep.to(x.dtype).view(-1, *(1 for _ in x.shape[1:]))
 
-        return Context(wipe(self.observed), wipe(self.seen), tuple(wipe(skip) for skip in self.skips))
+        skips = tuple(wipe(skip) for skip in self.skips)
+        return Context(wipe(self.observed), wipe(self.seen), skips, wipe(self.differences))
 
 
 @dataclass(frozen=True)
@@ -123,13 +127,13 @@ class RestoringEncoder(nn.Module):
         """
         seen = torch.ones_like(y[:, :1]) if mask is None else mask.to(y.dtype)
         observed = torch.where(seen > 0, y, 0.0)  # whatever stands where nothing was observed, NaN too, must not matter
-        shown = [observed, seen]
+        differences = observed[:, :0]
         if self.neighbours:
             observed, differences = continued(observed, seen, self.periodic)
-            shown = [observed, seen, squashed(differences)]
+        shown = [observed, seen, squashed(differences)]
         if self.hinted:
             shown.append(hints(observed, self.periodic))
-        h = self.stem(space_to_depth(torch.cat(shown, dim=1), self.patch))
+        h = self.stem(as_laid_out(space_to_depth(torch.cat(shown, dim=1), self.patch), y))
         skips = []
         for level, down in zip(self.levels, self.downs, strict=False):
             h = level(h)
@@ -140,8 +144,9 @@ class RestoringEncoder(nn.Module):
             nothing = h.new_zeros(
                 len(h), 0, *(() if self.vector else h.shape[2:]), dtype=torch.promote_types(h.dtype, torch.float32)
             )
-            return Encoding(DiagonalGaussian(nothing, nothing), Context(observed, seen, (*skips, h)))
-        return Encoding(posterior(self.head(h.flatten(1) if self.vector else h)), Context(observed, seen, tuple(skips)))
+            return Encoding(DiagonalGaussian(nothing, nothing), Context(observed, seen, (*skips, h), differences))
+        q = posterior(self.head(h.flatten(1) if self.vector else h))
+        return Encoding(q, Context(observed, seen, tuple(skips), differences))
 
 
 class RestoringDecoder(nn.Module):
@@ -241,11 +246,18 @@ class RestoringDecoder(nn.Module):
         change, shares = told.split([told.shape[1] // (1 + sides), told.shape[1] - told.shape[1] // (1 + sides)], dim=1)
         if context is None:
             return change
-        _, differences = continued(context.observed, context.seen, self.periodic)
+        differences = context.differences
         if self.smoothing:
             close = alike(context.observed, self.smoothing, self.periodic)
             differences = torch.cat([differences, close], dim=1)
         return unsquashed(change) + (shares * differences).unflatten(1, (sides, -1)).sum(1)
+
+
+def as_laid_out(x: Tensor, like: Tensor) -> Tensor:
+    """``x`` with its channels last in memory where those of ``like`` are: convolutions are quicker so on a CPU."""
+    if like.is_contiguous() or not like.is_contiguous(memory_format=torch.channels_last):
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 class _Constant(nn.Module):

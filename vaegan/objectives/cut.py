@@ -73,7 +73,7 @@ def encode(model: LatentModel, batch: Batch, noise: Noise, *, cut: bool) -> Enco
     outputs = (encoding.posterior.sample(noise.posterior.to(encoding.posterior.mean)), *skips)
     leaves = tuple(leaf(output) for output in outputs) if cut else outputs
     if context is not None:
-        context = Context(context.observed, context.seen, leaves[1:])
+        context = Context(context.observed, context.seen, leaves[1:], context.differences)
     return Encoded(encoding.posterior, outputs, leaves, context)
 
 

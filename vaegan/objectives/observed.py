@@ -23,6 +23,9 @@ from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, tra
 from vaegan.objectives.cut import Noise, as_latent, encode
 
 Law = Literal["gamma", "gaussian"]
+DARKEST = 0.05
+"""Amplitude below which a saturated sample's signal is not put: its noise would have to be a wonder."""
+TRIES = 8
 
 
 class _ObservedObjective(Objective):
@@ -36,7 +39,7 @@ class _ObservedObjective(Objective):
     def _loss(
         self, model: LatentModel, batch: Batch, shown: Tensor, wanted: Tensor, weight: Tensor, noise: Noise
     ) -> Tensor:
-        """Σ weight (x̃ − wanted)² / Σ [weight > 0], an item's weights being 0 where it is not judged."""
+        """Σ weight (x̃ − wanted)² / Σ [weight > 0] + β KL; weights are 0 where nothing is judged."""
         elements = prod(batch.y.shape[1:])
         encoded = encode(model, replace(batch, y=shown), noise, cut=False)
         restored = model.decode(encoded.leaves[0], encoded.context, batch.condition)
@@ -121,15 +124,21 @@ class ThinningObjective(_ObservedObjective):
       / ε`` and ``u (1 − B) / (1 − ε)`` are independent given x, of mean x, and of ``ε L`` and ``(1 − ε) L`` looks;
     - gaussian, ``y = x + s n``: with ``w ~ N(0, 1)`` and ``a = √((1 − ε) / ε)`` the parts ``y + a s w`` and ``y − s w / a``.
 
-    ``L = mean of (1 − ε) (f(part 1) − part 2)² + β KL``; its minimum is that of the paired loss for a signal seen with
-    a share ε. The nearer ε is to 1, the more the network sees of what it will see in use, and the noisier is what it is
-    held against.
+    ``L = mean of (1 − ε) (f(part 1) − part 2)² + β KL``; its minimum is that of the paired loss for a
+    signal seen with a share ε. The nearer ε is to 1, the more the network sees of what it will see in use, and the
+    noisier is what it is held against.
+
+    A recorder that saturates breaks the independence: of a sample at full scale the parts have a known sum, so that the
+    larger the one is the smaller is the other, and a network learns to blur. Such a sample is therefore first given a
+    value above full scale, drawn from the law of the noise around what the network now takes for the signal (stochastic
+    EM, Celeux and Diebolt 1985), and part 1 is cut at full scale as the recorder cuts what the network sees in use.
 
     Args:
         law: of the noise.
         level: looks L of gamma noise; sigma of Gaussian noise as a share of the full range (``s = 2 sigma`` in model units).
         low, high: ε is drawn between them for each item.
         beta: weight of the KL (in nats) divided by the signal's number of elements.
+        saturates: whether gamma noise was cut at full scale (``u = 1``).
     """
 
     law: Law = "gamma"
@@ -137,6 +146,7 @@ class ThinningObjective(_ObservedObjective):
     low: float = 0.6
     high: float = 0.95
     beta: float = 1e-3
+    saturates: bool = True
 
     def __post_init__(self) -> None:
         if self.law not in get_args(Law):
@@ -154,11 +164,31 @@ class ThinningObjective(_ObservedObjective):
         latent = as_latent(model)
         noise = Noise.draw(latent, batch, generator)
         share = self.low + (self.high - self.low) * uniform(len(batch.y), batch.y, generator)
-        shown, wanted = self.split(batch.y, share, generator)
+        shown, wanted = self.pair(latent, batch, share, generator)
         seen = torch.ones_like(batch.y[:, :1]) if batch.mask is None else batch.mask.to(batch.y)
         weight = seen * (1.0 - per_sample(share, batch.y))
         loss = self._loss(latent, batch, shown, wanted, weight, noise)
         return dict.fromkeys(self.players, loss)
+
+    def pair(
+        self, model: LatentModel, batch: Batch, share: Float[Tensor, " batch"], generator: torch.Generator | None
+    ) -> tuple[Float[Tensor, "batch channels *space"], Float[Tensor, "batch channels *space"]]:
+        """What is shown to the network, with a share of what was observed, and what it is held against."""
+        if not (self.saturates and self.law == "gamma"):
+            return self.split(batch.y, share, generator)
+        shown, wanted = self.split(self._beyond_scale(model, batch, generator), share, generator)
+        return shown.clamp(max=1.0), wanted
+
+    @torch.no_grad()
+    def _beyond_scale(
+        self, model: LatentModel, batch: Batch, generator: torch.Generator | None
+    ) -> Float[Tensor, "batch channels *space"]:
+        """Saturated samples as they may have been: ``u = x n`` given ``u > 1``, x what the model takes for the signal."""
+        encoding = model.encode(batch.y, batch.mask)
+        guess = model.decode(encoding.posterior.mean.to(batch.y), encoding.context, batch.condition)
+        per_unit = self.level / ((guess.to(batch.y) + 1.0) / 2.0).clamp(DARKEST, 1.0)
+        drawn = gamma_above(self.level, per_unit, generator) / per_unit
+        return torch.where(batch.y >= 1.0, 2.0 * drawn - 1.0, batch.y)
 
     def split(
         self,
@@ -183,3 +213,22 @@ def _gamma(like: Tensor, shape: Float[Tensor, " batch"], generator: torch.Genera
     alpha = per_sample(shape, like).expand(like.shape).to(device).contiguous()
     drawn: Tensor = torch._standard_gamma(alpha, generator=generator)
     return drawn.to(like).clamp(min=1e-30)
+
+
+def gamma_above(shape: float, least: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draws from Gamma(shape, 1) given that they exceed ``least``, by rejection from an exponential (Dagpunar 1978).
+
+    The proposal ``least + Exp(rate)`` has the rate that is accepted most often. Of eight tries the last one counts
+    where none was accepted, which is rare.
+    """
+    gap = least - shape
+    rate = ((gap + torch.sqrt(gap.square() + 4.0 * least)) / (2.0 * least)).clamp(max=1.0)
+    rest = (1.0 - rate).clamp(min=1e-6)
+    peak = torch.maximum(least, (shape - 1.0) / rest)  # of the density over the proposal's
+    drawn, found = least, torch.zeros_like(least, dtype=torch.bool)
+    for _ in range(TRIES):
+        first, second = (uniform(tuple(least.shape), least, generator).clamp(min=1e-30) for _ in range(2))
+        tried = least - torch.log(first) / rate
+        accepted = torch.log(second) <= (shape - 1.0) * torch.log(tried / peak) - rest * (tried - peak)
+        drawn, found = torch.where(found, drawn, tried), found | accepted
+    return drawn

@@ -82,6 +82,9 @@ class TrainingConfig:
         clip: largest norm of the encoder's and of the decoder's gradient; 0 leaves them alone. The discriminator's is never
             clipped: its penalty comes in rare, large steps, which a clip would cut down to nothing.
         flip: mirror pictures along their last axis at random.
+        mix: probability with which a signal is replaced by a sum of two, ``cos(φ) x_i + sin(φ) x_j`` with φ uniform in a
+            quarter turn: for signals that add up and have no level of their own, such as EEG, where there are few of them
+            (after Zhang et al. 2018).
         precision: ``"auto"`` takes bf16 on a GPU that has it, single precision elsewhere.
         seed: of everything that is drawn.
         log_every: steps from one line of the log to the next.
@@ -99,6 +102,7 @@ class TrainingConfig:
     ema: float = 0.05
     clip: float = 1.0
     flip: bool = False
+    mix: float = 0.0
     precision: Precision = "auto"
     seed: int = 0
     log_every: int = 25
@@ -120,5 +124,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise UserError(f"{name} is {value}", expected="a number of 0 or more", mend=f"set {name}")
+        if not 0.0 <= self.mix <= 1.0:
+            raise UserError(f"mix is {self.mix}", expected="0 to 1", mend="set mix")
         if not (isfinite(self.optimizer.lr) and self.optimizer.lr > 0):
             raise UserError(f"lr is {self.optimizer.lr}", expected="a number above 0", mend="set optimizer.lr")

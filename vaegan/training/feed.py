@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import pi
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class Feed:
         seed: of the order and of the degradations.
         rank, world: this process and how many there are; each takes its own rows.
         flip: mirror signals along their last axis with probability ½.
+        mix: probability with which a signal is replaced by a sum of two; see :class:`~vaegan.training.TrainingConfig`.
         gaps: whether samples may be missing; see :class:`~vaegan.signal.SignalSpec`.
         fixed: each item has one degraded copy, the same in every epoch, as where no clean signals exist.
         classes: 0, or the number of classes that the model is conditioned on.
@@ -46,6 +48,7 @@ class Feed:
         rank: int = 0,
         world: int = 1,
         flip: bool = False,
+        mix: float = 0.0,
         gaps: bool = False,
         fixed: bool = False,
         classes: int = 0,
@@ -63,7 +66,9 @@ class Feed:
             flip,
             classes,
         )
-        self.gaps, self.fixed = gaps, fixed
+        if mix and (classes or fixed or data.observed is not None):
+            raise DataError("a sum of two signals has no class and no recorded damage", mend="set mix to 0")
+        self.mix, self.gaps, self.fixed = mix, gaps, fixed
         self._epoch, self._order = -1, np.arange(0)
         self._signals = self._resident(data.signals)
         self._observed = None if data.observed is None else self._resident(data.observed)
@@ -73,6 +78,8 @@ class Feed:
         generator = torch.Generator(self.device).manual_seed(_mix(self.seed, step, self.rank))
         rows = self._rows(step)
         x = self.to_model(self._take(self._signals, rows))
+        if self.mix:
+            x = _mixed(x, self.mix, generator)
         flipped = torch.rand(len(rows), generator=generator, device=self.device) < 0.5 if self.flip else None
         partner = None
         if self._observed is not None:
@@ -148,6 +155,14 @@ def _mirror(x: Tensor, which: Tensor | None) -> Tensor:
     if which is None:
         return x
     return torch.where(which.view(-1, *(1 for _ in x.shape[1:])), x.flip(-1), x)
+
+
+def _mixed(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Some signals as ``cos(φ) x_i + sin(φ) x_j`` with φ uniform in a quarter turn, x_j being the next one of the batch."""
+    chosen, angle = torch.rand(2, len(x), generator=generator, device=x.device)
+    angle = torch.where(chosen < probability, angle * (pi / 2), torch.zeros_like(angle))
+    angle = angle.view(-1, *(1 for _ in x.shape[1:])).to(x)
+    return torch.cos(angle) * x + torch.sin(angle) * x.roll(1, dims=0)
 
 
 def _mix(*numbers: int) -> int:

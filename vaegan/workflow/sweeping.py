@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,17 @@ def sweep(
         raise plugins.unknown("recipe", name, list(recipes))
     recipe: Recipe = recipes[name].with_data(data)
     recipe = (recipe.smoke() if smoke else recipe).with_budget(samples, minutes)
+    if not recipe.evaluation.conditions:
+        raise UserError(
+            f"{name} is judged on no damaged signals",
+            expected="a recipe with conditions",
+            mend="take one that restores",
+        )
     choices = parse_choices(recipe, vary)
     folder = out or RUNS / "sweep" / name
     folder.mkdir(parents=True, exist_ok=True)
     space = {field: [json.dumps(value) for value in values] for field, values in choices.items()}
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # of a failed trial it prints the traceback of a user's mistake
     study = optuna.create_study(
         storage=storage or f"sqlite:///{(folder / 'sweep.db').resolve()}",
         study_name=f"{name} {json.dumps(space, sort_keys=True)}",
@@ -88,14 +94,29 @@ def sweep(
         chosen = {field: json.loads(trial.suggest_categorical(field, values)) for field, values in space.items()}
         return _try(name, recipe, chosen, folder, device, console, trial)
 
-    whole = len(list(itertools.product(*space.values())))
-    done = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)
-    left = (whole if trials is None else min(trials, whole)) - done
-    if left > 0:
-        study.optimize(attempt, n_trials=left, catch=())
+    whole = prod(len(values) for values in space.values())
+    _queue_failed(optuna, study)
+    while len(_finished(study)) < min(whole if trials is None else trials, whole):
+        study.optimize(attempt, n_trials=1, catch=())
     metrics = _summary(name, recipe, study, choices)
     write_json(folder / "sweep.json", metrics)
     return metrics, write_sweep(folder / "report.html", metrics, command)
+
+
+def _queue_failed(optuna: Any, study: Any) -> None:
+    """Combinations that failed or were broken off come again first: the grid itself would count them as tried."""
+    states = optuna.trial.TrialState
+    alive = {trial.system_attrs.get("grid_id") for trial in study.trials if trial.state != states.FAIL}
+    for trial in study.trials:
+        place = trial.system_attrs.get("grid_id")
+        if place not in alive:
+            alive.add(place)
+            study.add_trial(optuna.trial.create_trial(state=states.WAITING, system_attrs=trial.system_attrs))
+
+
+def _finished(study: Any) -> list[Any]:
+    """The last finished trial of each combination: machines that share a storage may try the last one twice."""
+    return list({json.dumps(t.params, sort_keys=True): t for t in study.trials if t.values is not None}.values())
 
 
 def parse_choices(recipe: Recipe, vary: Sequence[str]) -> dict[str, list[Any]]:
@@ -108,15 +129,32 @@ def parse_choices(recipe: Recipe, vary: Sequence[str]) -> dict[str, list[Any]]:
         raise UserError("nothing to vary", expected="FIELD=a,b,c", mend="set --vary model.width=16,32,64")
     choices: dict[str, list[Any]] = {}
     for text in vary:
-        field, equals, values = text.partition("=")
+        written, equals, values = text.partition("=")
+        field = _spelled(recipe, written)
         if not equals or not values or field in choices:
             raise UserError(
                 f"--vary {text}", expected="FIELD=a,b,c, each field once", mend="set --vary model.width=16,32"
             )
-        choices[field] = [_typed(field, value, value_at(recipe, field)) for value in values.split(",")]
+        now = value_at(recipe, field)
+        choices[field] = [*dict.fromkeys(_typed(field, value, now) for value in values.split(","))]
         for value in choices[field]:
             with_value(recipe, field, value)  # a value that the recipe refuses is better found now
     return choices
+
+
+def _spelled(recipe: Recipe, field: str) -> str:
+    """``model.decoder.width`` as model configs spell it, ``model.decoder_width``.
+
+    What is the encoder's has no prefix where the decoder has its own.
+    """
+    head, *rest = field.split(".")
+    if head != "model" or len(rest) != 2:
+        return field
+    part, size = rest
+    known = {f.name for f in fields(recipe.model)}  # type: ignore[arg-type]
+    if f"{part}_{size}" in known:
+        return f"model.{part}_{size}"
+    return f"model.{size}" if part == "encoder" and {size, f"decoder_{size}"} <= known else field
 
 
 def value_at(recipe: Any, field: str) -> Any:
@@ -188,7 +226,6 @@ def _try(
 
 def _summary(name: str, recipe: Recipe, study: Any, choices: Choices) -> dict[str, Any]:
     best = {trial.number for trial in study.best_trials}
-    done = [trial for trial in study.trials if trial.values is not None]
     return {
         "recipe": name,
         "environment": environment(),
@@ -202,7 +239,7 @@ def _summary(name: str, recipe: Recipe, study: Any, choices: Choices) -> dict[st
                 **trial.user_attrs,
                 "pareto": trial.number in best,
             }
-            for trial in done
+            for trial in _finished(study)
         ],
     }
 

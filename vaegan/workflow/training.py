@@ -62,6 +62,7 @@ def train(
     tell_about(data["train"], console if chief else None)
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
         build(condition, recipe.domain.on_split("test").degradations())
+    recipe.degradation()
     sha = data["train"].fingerprint
     folder = out or RUNS / name / identity(name, recipe, sha)
     classes = _classes(recipe, data["train"])
@@ -192,6 +193,7 @@ def _feed(
         rank=fabric.global_rank,
         world=world,
         flip=stage.training.flip,
+        mix=stage.training.mix,
         classes=classes,
     )
 

@@ -1,4 +1,4 @@
-"""The report of a run, and of runs beside each other: one page that works offline, without scripts."""
+"""The report of a run, and of runs beside each other: one page that works offline, and without scripts."""
 
 from __future__ import annotations
 

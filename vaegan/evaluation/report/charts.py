@@ -123,13 +123,15 @@ def band(restored: Array, width: Array, truth: Array, words: str) -> str:
     Args:
         restored: (time,).
         width: (time,) half the width of the band.
-        truth: (time,).
+        truth: (time,), NaN where it is not known.
         words: what is drawn.
     """
     columns = int(RIGHT - LEFT)
     low, high = _extremes(restored - width, columns)[0], _extremes(restored + width, columns)[1]
-    values = (low, high, *_extremes(truth, columns))
-    ticks = _ticks(min(float(v.min()) for v in values), max(float(v.max()) for v in values))
+    known = truth[np.isfinite(truth)]
+    ticks = _ticks(
+        float(low.min(initial=known.min(initial=np.inf))), float(high.max(initial=known.max(initial=-np.inf)))
+    )
     up = _Scale(ticks[0], ticks[-1], BOTTOM, TOP)
     across = _Scale(0.0, 1.0, LEFT, RIGHT)
 
@@ -146,7 +148,7 @@ def band(restored: Array, width: Array, truth: Array, words: str) -> str:
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {PLOT_HEIGHT}" role="img" aria-label="{escape(words)}">{_rules(up, ticks)}'
         f'<polygon class="band" points="{shape}"/>{_polyline("line", line(restored), across, up)}'
-        f"{_polyline('other', line(truth), across, up)}</svg>"
+        f"{_polyline('other', _finite(line(truth)), across, up)}</svg>"
     )
 
 

@@ -16,6 +16,7 @@ from vaegan.evaluation.report.comparison import Differences, paired_section, sum
 from vaegan.evaluation.report.generation import generation_section
 from vaegan.evaluation.report.markup import definitions, duration, escape
 from vaegan.evaluation.report.pictures import HINT, ZOOM
+from vaegan.evaluation.report.points import MARK, SCRIPT, points_section, policy
 from vaegan.evaluation.report.restoration import pictures_section, results_section, worst_section
 from vaegan.evaluation.report.study import study_section
 from vaegan.evaluation.report.tradeoff import tradeoff_section
@@ -76,6 +77,7 @@ def write_report(
         "Results": results_section(conditions, restoration, own),
         "Paired differences": paired_section(differences),
         "Pictures": pictures_section(restoration),
+        "Points in space": points_section(restoration),
         **(further or {}),
         "Generation": generation_section(samples, generation, own),
         "Uncertainty": uncertainty_section(widths, uncertainty),
@@ -101,10 +103,13 @@ def write_page(path: str | Path, *, title: str, kicker: str, verdict: str, secti
     """
     body = "".join(sections.values())
     known = {f"part-{i + 1}": part for i, part in enumerate(part for part in sections.items() if part[1])}
+    script = SCRIPT if MARK in body else ""
     folder = resources.files("vaegan.evaluation.report")
     page = Template(folder.joinpath("report.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
         kicker=escape(kicker),
+        policy=policy(script),
+        script=f"<script>{script}</script>" if script else "",
         style=folder.joinpath("report.css").read_text(encoding="utf-8"),
         verdict=verdict,
         contents=_contents({anchor: name for anchor, (name, _) in known.items()}) + (HINT if ZOOM in body else ""),

@@ -120,8 +120,9 @@ def _in(unit: str) -> str:
 
 
 def _top(values: Array) -> float:
-    """Almost the largest value: a single outlier must not darken all maps."""
-    return float(np.percentile(values, 99.0)) or 1.0
+    """Almost the largest value that is known: a single outlier must not darken all maps."""
+    known = values[np.isfinite(values)]
+    return float(np.percentile(known, 99.0)) if known.any() else 1.0
 
 
 def _bands(shown: Uncertain, unit: str) -> str:
@@ -132,7 +133,10 @@ def _bands(shown: Uncertain, unit: str) -> str:
         for c in range(min(channels, MOST_CHANNELS)):
             channel = f"channel {c + 1}" if channels > 1 else ""
             wide = NORMAL_90 * shown.spread[i, c]
-            inside = float((np.abs(shown.restored[i, c] - shown.truth[i, c]) <= wide).mean())
+            known = np.isfinite(shown.truth[i, c])
+            inside = (
+                float((np.abs(shown.restored[i, c] - shown.truth[i, c]) <= wide)[known].mean()) if known.any() else 0.0
+            )
             within = f"{share(inside)} of the truth within the band"
             words = f"test item {i + 1}{', ' * bool(channel)}{channel}: {within}"
             drawn = band(shown.restored[i, c], wide, shown.truth[i, c], words)
