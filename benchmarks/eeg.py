@@ -54,7 +54,7 @@ def measure(
         busy.append(1e3 * (time.process_time() - used))
     stream = Stream(model, domain, rate, channels, bfloat16=bfloat16)
     chunk = 2e-5 * generator.normal(size=(channels, round(CHUNK * rate)))
-    steps = []
+    steps: list[float] = []
     while len(steps) < repeats + 4:
         begin = time.perf_counter()
         if stream.process(chunk).shape[1]:

@@ -1,5 +1,6 @@
 """EEG files: what is read, what is written back, and what is said about files that are broken."""
 
+import datetime
 import warnings
 
 import mne
@@ -167,6 +168,12 @@ def test_the_denoiser_asks_for_what_it_needs(run):
         EEGDenoiser(run).transform(recording())
     with pytest.raises(UserError, match="sfreq"):
         EEGDenoiser(run).fit().transform(np.zeros((2, 600)))
+    with pytest.raises(UserError, match="Raw, Epochs or Evoked"):
+        EEGDenoiser(run).fit().transform("a.edf")
+    with pytest.raises(UserError, match=r"Epochs.* to annotate"):
+        EEGDenoiser(run).fit().annotate(mne.make_fixed_length_epochs(recording(), 2.0, verbose="ERROR"))
+    with pytest.raises(UserError, match="a stream of 0"):
+        EEGDenoiser(run).fit().stream(256.0, 0)
     with pytest.raises(UserError, match="neither a run nor a recording"):
         EEGDenoiser().fit(np.zeros((2, 600)))
 
@@ -244,3 +251,117 @@ def test_the_published_figures_stand_beside_the_run():
     assert table.count("published</th>") == 8 and "0.336" in table and "0.816" in table
     assert table.count("this run") == 2 and "cannot be compared" in table
     assert "Did the signal survive?" in found
+
+
+@pytest.mark.parametrize("ending", ["edf", "bdf"])
+def test_an_edf_keeps_its_header_its_other_channels_and_late_annotations(run, tmp_path, ending):
+    edfio = pytest.importorskip("edfio")
+    signal = edfio.BdfSignal if ending == "bdf" else edfio.EdfSignal
+    generator, path = np.random.default_rng(0), tmp_path / f"a.{ending}"
+    more = {"transducer_type": "AgAgCl", "prefiltering": "HP:0.1Hz LP:75Hz"}
+    eeg = [
+        signal(30 * generator.normal(size=960), 160, label=name, physical_dimension="uV", **more)
+        for name in ("Fz", "Cz")
+    ]
+    slow = signal(generator.normal(size=60), 10, label="Resp", physical_dimension="mV")
+    said = [
+        edfio.EdfAnnotation(4.5, 0.5, "b"),
+        edfio.EdfAnnotation(1.25, None, "a"),
+        edfio.EdfAnnotation(9.0, None, "late"),
+    ]
+    given = (edfio.Bdf if ending == "bdf" else edfio.Edf)(
+        [*eeg, slow],
+        patient=edfio.Patient(code="P7", sex="F"),
+        recording=edfio.Recording(startdate=datetime.date(2020, 5, 17), equipment_code="amp"),
+        starttime=datetime.time(10, 11, 12),
+        annotations=said,
+    )
+    given.write(path)
+    with pytest.warns(UserWarning, match="outside of the recording"):
+        clean = run.restore(path)
+    clean.write(tmp_path / "out" / path.name)
+    read = edfio.read_bdf if ending == "bdf" else edfio.read_edf
+    before, after = read(path), read(tmp_path / "out" / path.name)
+    assert after.annotations == before.annotations and len(after.annotations) == 3
+    assert after.local_patient_identification == before.local_patient_identification
+    assert after.local_recording_identification == before.local_recording_identification
+    assert after.startdatetime == before.startdatetime and after.data_record_duration == before.data_record_duration
+    assert (after.signals[0].transducer_type, after.signals[0].prefiltering) == tuple(more.values())
+    assert after.signals[2].sampling_frequency == 10  # MNE brings it to 160 Hz
+    np.testing.assert_array_equal(after.signals[2].digital, before.signals[2].digital)
+    assert 0.01 < np.abs(after.signals[0].data - before.signals[0].data).max() < 1000
+
+
+def test_a_truncated_brainvision_file_gets_one_line(run, tmp_path):
+    path = tmp_path / "a.vhdr"
+    mne.export.export_raw(path, recording(), verbose="ERROR")
+    data = path.with_suffix(".eeg")
+    data.write_bytes(data.read_bytes()[:-3])
+    with pytest.raises(DataError, match="truncated"):
+        run.restore(path)
+
+
+def test_bads_go_beside_a_brainvision_file(run, tmp_path):
+    raw, path = recording(), tmp_path / "kept_raw.fif"
+    raw.info["bads"] = ["Fz"]
+    raw.save(path, verbose="ERROR")
+    with pytest.warns(UserWarning, match="cannot hold"):
+        written = run.restore(path).write(tmp_path / "out" / "kept.vhdr")
+    beside = mne.io.read_raw(written.with_name("kept_raw.fif"), verbose="ERROR")
+    assert beside.info["bads"] == ["Fz"] and "0.5 to 60 Hz at 256 Hz" in beside.info["description"]
+    assert not list(written.parent.glob(".vaegan-*"))
+
+
+def test_a_unit_that_is_wrong_is_said(run, tmp_path):
+    raw, path = recording(), tmp_path / "a_raw.fif"
+    raw._data[:5] *= 1e6
+    raw.save(path, verbose="ERROR")
+    with pytest.warns(UserWarning, match="unit right"):
+        run.restore(path)
+
+
+def test_a_recording_on_disk_is_restored_too(run, tmp_path):
+    path = tmp_path / "a_raw.fif"
+    recording().save(path, verbose="ERROR")
+    lazy = mne.io.read_raw(path, verbose="ERROR")
+    denoiser = EEGDenoiser(run).fit()
+    whole = denoiser.transform(mne.io.read_raw(path, preload=True, verbose="ERROR")).get_data()
+    np.testing.assert_array_equal(denoiser.transform(lazy).get_data(), whole)
+    assert not lazy.preload and np.abs(whole - lazy.get_data()).max() > 1e-7
+    epochs = mne.make_fixed_length_epochs(lazy, 2.0, preload=False, verbose="ERROR")
+    assert np.abs(denoiser.transform(epochs).get_data() - epochs.get_data()).max() > 1e-7
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_scores_of_a_cropped_recording_are_marked_where_they_are(run, dated):
+    raw = recording(seconds=10.0).set_annotations(None)
+    raw.set_meas_date(1_500_000_000 if dated else None)
+    raw.set_annotations(mne.Annotations([5.0], [1.0], ["x"]))
+    raw.crop(4.0, 9.0, include_tmax=False)
+    marked = EEGDenoiser(run, threshold=0.0).fit().annotate(raw)
+    found = [a for a in marked.annotations if a["description"].startswith("artifact")]
+    np.testing.assert_allclose([a["onset"] - marked.first_time for a in found], range(5))
+    np.testing.assert_allclose([a["onset"] for a in marked.annotations if a["description"] == "x"], [5.0])
+
+
+def test_a_stream_agrees_with_the_whole_recording(run):
+    raw = recording(256.0, 12.0)
+    denoiser = EEGDenoiser(run).fit()
+    x = raw.get_data()[:4]
+    stream = denoiser.stream(256.0, 4)
+    streamed = np.concatenate([stream.process(x), stream.flush()], axis=1) - x
+    whole = denoiser.transform(raw).get_data()[:4] - x
+    inside = np.s_[4 * 256 : -2 * 256]
+    for one, other in zip(streamed, whole, strict=True):
+        assert np.corrcoef(one[inside], other[inside])[0, 1] > 0.7
+
+
+def test_the_denoiser_takes_a_run_of_eegdenoisenet_too(tmp_path):
+    domain = EEGDenoiseNet()
+    recipe = Recipe("", domain, NETWORK)
+    save(tmp_path / "run", "eeg/test", recipe, NETWORK.build(domain.spec))
+    recipe_json("eeg/test", recipe, tmp_path / "run", "test")
+    raw = recording()
+    denoiser = EEGDenoiser(tmp_path / "run").fit()
+    assert denoiser.transform(raw).get_data().shape == raw.get_data().shape
+    assert denoiser.stream(160.0, 4).process(raw.get_data()[:4]).shape[1] > 0

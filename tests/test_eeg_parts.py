@@ -1,6 +1,8 @@
 """EEG without any data: artifacts, measures, baselines, band, splits, the model that is blind to amplitude."""
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,18 +14,27 @@ from domains.eeg.band import Band, bridged
 from domains.eeg.baselines import LinearMMSE, Regression, eeg_baselines
 from domains.eeg.blocks import PATTERN, spans, subject_of, subject_splits
 from domains.eeg.channels import kind_of, plain_name
+from domains.eeg.erp import find_responses
+from domains.eeg.erp import section as erp_section
 from domains.eeg.generation import (
     autocorrelation_distance,
     covariance_distance,
+    decoder_test,
+    log_band_powers,
     psd_distance,
     sliced_wasserstein,
     train_on_synthetic,
 )
 from domains.eeg.metrics import BANDS, band_ratios, correlation, rrmse_s, rrmse_t, snr
+from domains.eeg.network import standard
+from domains.eeg.survival import decoded, peak
 from vaegan.data import SPLITS
 from vaegan.degradation import build
 from vaegan.errors import DataError, UserError
+from vaegan.metrics.generation import judge_features
 from vaegan.models.standardised import StandardisedConfig
+from vaegan.recipe import Recipe
+from vaegan.run import Run
 from vaegan.testing import check_degradation, check_domain
 
 RATE = 256.0
@@ -65,9 +76,21 @@ def test_artifacts_of_the_test_split_are_not_those_of_training():
 def test_a_piece_stays_inside_its_recording():
     bank = Bank(np.arange(100, dtype=np.float32), np.array([0, 36]), 64, vary=True)
     artifact = Recorded(bank, (0.0, 0.0))
-    noise = artifact.noise(torch.zeros(64, 1, 64), torch.Generator().manual_seed(0))
-    steps = noise.diff(dim=-1).abs()
+    pieces = artifact._pieces(64, torch.zeros(64, 1, 64), torch.Generator().manual_seed(0))
+    steps = pieces.diff(dim=-1).abs()
     assert float(steps.max()) <= 1.0 + 1e-4 and float(steps.min()) >= 0.75 - 1e-4
+
+
+def test_in_training_no_piece_is_played_twice_alike():
+    samples = np.random.default_rng(0).standard_normal(65).astype(np.float32)
+    bank = Bank(samples, np.array([0]), 64)  # one piece is all there is
+    x = torch.zeros(64, 1, 64)
+    plain = Recorded(bank).noise(x, torch.Generator().manual_seed(0))[:, 0]
+    assert torch.equal(plain, plain[:1].expand_as(plain))
+    varied = Recorded(replace(bank, vary=True)).noise(x, torch.Generator().manual_seed(0))[:, 0]
+    alike = torch.corrcoef(varied).abs()
+    assert (alike > 0.999).sum() == len(varied)  # each with itself
+    assert torch.isfinite(varied).all()
 
 
 @pytest.mark.parametrize(
@@ -139,7 +162,7 @@ def test_a_model_blind_to_amplitude():
         flat = model.restore(torch.zeros(1, 1, 512)).mean
     torch.testing.assert_close(other[1], 10 * one[1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(other[2], 0.01 * one[2], rtol=1e-3, atol=1e-6)
-    assert not torch.allclose(one, y) and flat.isfinite().all() and model.reach is None
+    assert not torch.allclose(one, y) and flat.abs().max() < 1e-5 and model.reach is None
 
 
 @pytest.mark.parametrize("rate", [128.0, 160.0, 250.0, 512.0, 5000.0])
@@ -239,7 +262,7 @@ def test_generated_windows_are_told_from_real_ones_by_what_differs():
     ):
         assert distance(other) == pytest.approx(0, abs=1e-6)
         assert 0 < distance(real) < distance(noise)
-    features = domain.features()(domain.to_model(torch.from_numpy(np.array(test.signals[:5]))))
+    features = log_band_powers(RATE)(1e6 * torch.from_numpy(np.array(test.signals[:5])))
     assert features.shape == (5, 3 * 5 + 3) and features.isfinite().all()
 
 
@@ -250,3 +273,76 @@ def test_a_decoder_trained_on_what_is_generated_is_tested_on_what_is_real():
     assert found["accuracy"] > 0.7 and found["kappa"] > 0.3 and found["f1"] > 0.6
     shuffled = np.random.default_rng(0).permutation(train.labels)
     assert train_on_synthetic(train.signals, shuffled, test.signals, test.labels)["kappa"] < found["kappa"]
+
+
+def test_recorded_responses_are_found_and_judged(tmp_path):
+    generator, times = np.random.default_rng(0), np.linspace(-0.2, 1.0, 100)
+    rows = ["ParticipantID,Condition,Trial,Electrode," + ",".join(f"Time{i + 1}" for i in range(100))]
+    for trial in range(60):
+        wave = 20 * (trial % 2) * np.exp(-0.5 * ((times - 0.3) / 0.05) ** 2) + generator.normal(size=100)
+        rows.append(f"1,{trial % 2},{trial},1," + ",".join(f"{v:.3f}" for v in wave))
+    (tmp_path / "erp.csv").write_text("\n".join(rows))
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    found = find_responses(tmp_path, RATE, 512)
+    assert found.signals.shape == (60, 1, 512) and found.target.sum() == 30
+    assert peak(found.signals, found.target, RATE) == pytest.approx(17e-6, abs=3e-6)  # volts, after the middle
+    assert decoded(found.signals, found.target, RATE) > 0.95
+    domain = EEG(data=tmp_path, lowpass=57.6).with_assets(EEG().assets())
+    text = erp_section(domain, lambda given: given)["A recorded response"]
+    assert "60 single trials of erp.csv" in text and text.count("<tr>") == 4
+    assert find_responses(tmp_path / "nothing", RATE, 512) is None and erp_section(EEG(), lambda given: given) == {}
+
+
+def test_the_network_hears_what_is_wrong():
+    domain = EEG(channels=("C3", "Cz", "C4"))
+    train, test = (np.array(domain.dataset(split).signals, np.float64) for split in ("train", "test"))
+    extractor = domain.features()
+    smooth = Band(0.5, 12.0, RATE).filtered(test, RATE)
+    noisy = test + test.std() * np.random.default_rng(0).normal(size=test.shape)
+
+    def features(x):
+        return extractor(domain.to_model(torch.from_numpy(np.ascontiguousarray(x)))).features
+
+    assert features(test[:3]).shape == (3, 32)
+    torch.testing.assert_close(features(0.1 * test[:3]), features(test[:3]), atol=1e-4, rtol=1e-3)
+    rows = [
+        judge_features(features(test), features(x), extractor="net").numbers["kid[net]"]["mean"]
+        for x in (train, smooth, noisy)
+    ]
+    assert rows[0] < 0.2 * min(rows[1:])
+    assert standard(torch.ones(2, 100), 512.0).abs().max() == 0
+
+
+def test_generated_windows_are_judged_with_intervals_and_a_yardstick():
+    domain = EEG(channels=("C3", "Cz", "C4"))
+    real, drawn = (np.array(domain.dataset(split).signals) for split in ("test", "train"))
+    names = {"psd_distance", "acf_distance", "swd", "covariance_distance"}
+    found = domain.judge_generated(drawn, real)
+    noise = domain.judge_generated(np.random.default_rng(0).normal(0, real.std(), real.shape).astype(np.float32), real)
+    assert names | {"fid[log-bands]", "kid[log-bands]"} <= set(found)
+    for name in names:
+        low, high = found[name]["ci95"]
+        assert 0 <= low <= found[name]["mean"] <= high and found[name]["real_halves"] >= 0
+        assert found[name]["mean"] < noise[name]["mean"] and found[name]["unit"]
+    assert "covariance_distance" not in EEG().judge_generated(drawn[:, :1], real[:, :1])
+
+
+def test_a_decoder_learns_from_what_a_run_draws():
+    domain = EEG(channels=("C3", "Cz", "C4"), classes=("T1", "T2"))
+    model = NETWORK.build(domain.spec, 2)
+    run = Run(Path("run"), "eeg/test", Recipe("", domain, NETWORK, conditional=True), model.eval())
+    with pytest.raises(DataError, match="do not vary"):
+        decoder_test(run, 20)
+    torch.nn.init.normal_(model.decoder.last.layer.weight, 0, 0.1)
+    found = decoder_test(run, 20)
+    assert set(found) == {"synthetic", "real"} and found["real"]["accuracy"] > 0.7
+    single = replace(run, model=NETWORK.build(EEG().spec).eval())
+    with pytest.raises(UserError, match="0 classes and 1 channels"):
+        decoder_test(single)
+
+
+def test_windows_of_classes_lie_denser():
+    domain = EEG(channels=("C3", "Cz", "C4"))
+    classes = EEG(channels=("C3", "Cz", "C4"), classes=("T0", "T1", "T2"))
+    assert len(classes.dataset("test")) > 1.8 * len(domain.dataset("test"))
+    assert len(classes.dataset("train")) <= len(domain.dataset("train"))

@@ -29,7 +29,8 @@ class Bank:
         samples: (m,) float32, in any unit: its amplitude is set by an SNR.
         starts: (k,) int64 indices into ``samples`` at which a piece of ``length`` may begin.
         length: samples of a piece.
-        vary: draw the sign of each piece at random, and play it up to a quarter slower: for training.
+        vary: no piece is played twice alike, for training: half of them are sums of two, and each is played up to a quarter
+            slower, forwards or backwards, with either sign and a spectrum that is tilted a little.
     """
 
     samples: NDArray[Any]
@@ -101,6 +102,10 @@ class Recorded(Artifact):
         spread: channels get pieces of their own (muscles) instead of the same one (eyes).
     """
 
+    samples: Tensor
+    starts: Tensor
+    gains: Tensor | None
+
     def __init__(
         self,
         bank: Bank,
@@ -123,25 +128,41 @@ class Recorded(Artifact):
         """A random piece for each item (and for each channel where they differ)."""
         n, channels, length = x.shape
         rows = n * channels if self.spread else n
+        noise = self._pieces(rows, x, generator)
+        if self.bank.vary:
+            noise = self._varied(noise, self._pieces(rows, x, generator), generator)
+        noise = noise.reshape(n, channels, length) if self.spread else noise[:, None].expand(n, channels, length)
+        if self.gains is not None:
+            noise = noise * self.gains.to(x)[:, None]
+        return noise
+
+    def _pieces(self, rows: int, x: Tensor, generator: torch.Generator | None) -> Float[Tensor, "rows time"]:
+        """Random pieces of the bank, without their mean."""
         draws = uniform((3, rows), x, generator)
         samples, starts = self.samples.to(x.device), self.starts.to(x.device)
         first = starts[(draws[0] * len(starts)).long().clamp(max=len(starts) - 1)]
         # A piece shorter than the signal is played again and again; a window's piece is as long as the window.
-        at = (torch.arange(length, device=x.device) % self.bank.length).to(x.dtype).expand(rows, -1)
+        at = (torch.arange(x.shape[-1], device=x.device) % self.bank.length).to(x.dtype).expand(rows, -1)
         if self.bank.vary:
             at = at * (1.0 - 0.25 * draws[1][:, None])
         below = at.floor()
         part = at - below
         index = first[:, None] + below.long()
         low, high = samples[index].to(x), samples[(index + 1).clamp(max=len(samples) - 1)].to(x)
-        noise = low + part * (high - low)
-        noise = noise - noise.mean(-1, keepdim=True)
+        pieces = low + part * (high - low)
+        pieces = pieces - pieces.mean(-1, keepdim=True)
         if self.bank.vary:
-            noise = noise * torch.where(draws[2] < 0.5, -1.0, 1.0).to(x)[:, None]
-        noise = noise.reshape(n, channels, length) if self.spread else noise[:, None].expand(n, channels, length)
-        if self.gains is not None:
-            noise = noise * self.gains.to(x)[:, None]
-        return noise
+            pieces = pieces * torch.where(draws[2] < 0.5, -1.0, 1.0).to(x)[:, None]
+        return pieces
+
+    def _varied(self, pieces: Tensor, others: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Sums with other pieces, reversed, tilted: a bank of a minute or two is soon known by heart otherwise."""
+        summed, share, turned, tilt = uniform((4, len(pieces)), pieces, generator)[..., None]
+        pieces, others = (p / p.square().mean(-1, keepdim=True).sqrt().clamp(min=TINY) for p in (pieces, others))
+        angle = torch.where(summed < 0.5, share * (math.pi / 2), torch.zeros_like(share))
+        pieces = torch.cos(angle) * pieces + torch.sin(angle) * others
+        pieces = torch.where(turned < 0.5, pieces.flip(-1), pieces)
+        return pieces + (tilt - 0.5) * torch.cat([pieces[:, :1], pieces[:, :-1]], dim=-1)
 
 
 class Together(Artifact):
@@ -283,6 +304,7 @@ class Heart(Artifact):
         period = 60.0 / (50.0 + 50.0 * draws[0])
         t = torch.arange(length, device=x.device, dtype=x.dtype) / self.rate
         phase = torch.remainder(t + draws[1] * period + 0.4 * period, period) - 0.4 * period
-        beat = sum(h * torch.exp(-0.5 * ((phase - at) / width).square()) for at, h, width in self.WAVES)
+        waves = [h * torch.exp(-0.5 * ((phase - at) / width).square()) for at, h, width in self.WAVES]
+        beat = torch.stack(waves).sum(0)
         gain = 0.2 + 0.8 * uniform((n, channels, 1), x, generator)
         return (beat - beat.mean(-1, keepdim=True))[:, None] * gain

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from domains.eeg.artifacts import Bank, SNRConvention
+from domains.eeg.band import Band
 from domains.eeg.baselines import eeg_baselines
 from domains.eeg.makers import artifact_makers
 from domains.eeg.metrics import eeg_metrics
@@ -85,6 +86,11 @@ class EEGDenoiseNet(Domain):
         axes = (Axis("time", 2 * self.rate, 1.0 / self.rate, "s"),)
         return SignalSpec(1, axes, "V", (-self.full_scale, self.full_scale))
 
+    @property
+    def band(self) -> Band:
+        """What a model of these epochs sees of a recording: 1 to 80 Hz, as the authors filtered theirs."""
+        return Band(1.0, 80.0, float(self.rate))
+
     def dataset(self, split: Split) -> SignalSet:
         """Clean epochs of a split, (n, 1, 512 or 1024) float32 volts.
 
@@ -138,10 +144,9 @@ class EEGDenoiseNet(Domain):
 
     def read(self, path: Path) -> Recording:
         """A recording whole, as a model of these epochs sees it: 1 to 80 Hz; see :mod:`domains.eeg.files`."""
-        from domains.eeg.band import Band
         from domains.eeg.files import read_recording
 
-        return read_recording(Path(path), Band(1.0, 80.0, float(self.rate)), (), 2 * self.rate)
+        return read_recording(Path(path), self.band, (), 2 * self.rate)
 
     def write(self, recording: Recording, path: Path) -> Path:
         """Writes the same kind of file; see :func:`domains.eeg.files.write_recording`."""

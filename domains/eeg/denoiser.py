@@ -107,23 +107,21 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """A copy of a Raw with an annotation ``artifact`` on each stretch whose score reaches ``threshold``.
 
         The score stands in the annotation's extras (``{"score": ...}``), or behind its name in an MNE without extras.
-        """
-        import mne
 
+        Raises:
+            UserError: for anything but a Raw.
+        """
+        if not hasattr(raw, "annotations") or not hasattr(raw, "first_time"):
+            raise UserError(f"{type(raw).__name__} to annotate", expected="an MNE Raw", mend="use scores")
         values = self.scores(raw, seconds)[0]
         chosen = np.flatnonzero(values >= self.threshold)
-        onset = raw.first_time + chosen * seconds
+        onset = raw.first_time + chosen * seconds  # where MNE keeps them, with a date of measurement and without
         copy = raw.copy()
-        when = raw.annotations.orig_time
-        if when is None:
-            onset = chosen * seconds + (raw.first_time if raw.info["meas_date"] is None else 0.0)
-        extras = [{"score": float(values[i])} for i in chosen]
         try:
-            found = mne.Annotations(onset, seconds, "artifact", orig_time=when, extras=extras)
+            extras = [{"score": float(values[i])} for i in chosen]
+            copy.annotations.append(onset, seconds, ["artifact"] * len(chosen), extras=extras)
         except TypeError:
-            words = [f"artifact {extra['score']:.2f}" for extra in extras]
-            found = mne.Annotations(onset, seconds, words, orig_time=when)
-        copy.set_annotations(copy.annotations + found)
+            copy.annotations.append(onset, seconds, [f"artifact {values[i]:.2f}" for i in chosen])
         return copy
 
     def stream(
@@ -140,8 +138,9 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         run = self._fitted()
         domain = run.domain
-        if domain.spec.channels > 1 and domain.spec.channels != channels:
-            raise UserError(f"a stream of {channels} channels", expected=f"the {domain.spec.channels} of the run")
+        if channels < 1 or (domain.spec.channels > 1 and domain.spec.channels != channels):
+            some = domain.spec.channels if domain.spec.channels > 1 else "1 or more"
+            raise UserError(f"a stream of {channels} channels", expected=f"{some}, as the run restores")
         return Stream(run.model, domain, sfreq, channels, hop=hop, lookahead=lookahead, bfloat16=bfloat16)
 
     def _fitted(self) -> Any:
@@ -161,6 +160,8 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             names = list(channels) if len(channels) == len(rows) else [f"EEG{i + 1}" for i in range(len(rows))]
             X = mne.EvokedArray(rows, mne.create_info(names, self.sfreq, "eeg"), verbose="ERROR")
             return opened(X, domain.band, channels=channels, what="the array", named=False)
+        if not hasattr(X, "info") or not (hasattr(X, "get_data") or hasattr(X, "data")):
+            raise UserError(f"{type(X).__name__} to restore", expected="an MNE Raw, Epochs or Evoked, or an array")
         return opened(X, domain.band, channels=channels, what=type(X).__name__)
 
     def _restored(self, original: Original) -> Array:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from torch import Tensor
 
 from domains.eeg import blocks
 from domains.eeg.artifacts import Bank, SNRConvention
 from domains.eeg.band import Band
 from domains.eeg.baselines import eeg_baselines
-from domains.eeg.generation import log_band_powers
+from domains.eeg.generation import judge
 from domains.eeg.makers import artifact_makers
 from domains.eeg.metrics import eeg_metrics
 from domains.eeg.sources import Sources, banks, clean_windows, load_sources
@@ -25,6 +24,7 @@ from vaegan.data import SPLITS, SignalSet, Split, cached_arrays, file_sha256
 from vaegan.degradation import Degradation
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
+from vaegan.metrics.features import Extractor
 from vaegan.metrics.restoration import Metric
 from vaegan.signal import Axis, SignalSpec
 
@@ -183,15 +183,23 @@ class EEG(Domain):
         """RRMSE in time and spectrum, CC, SNR, band shares."""
         return eeg_metrics(self.rate)
 
-    def features(self) -> Callable[[Tensor], Tensor]:
-        """Log powers of the bands of each channel, and the channels' correlations."""
-        return log_band_powers(self.rate)
+    def features(self) -> Extractor:
+        """A small network trained on EEG; see :mod:`domains.eeg.network`."""
+        from domains.eeg.network import NetworkFeatures
+
+        return NetworkFeatures(self.rate)
+
+    def judge_generated(
+        self, drawn: np.ndarray[Any, Any], real: np.ndarray[Any, Any]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Distances of spectra, autocorrelations, projections and covariances; see :mod:`domains.eeg.generation`."""
+        return judge(drawn, real, self.rate)
 
     def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
-        """Error at each SNR level, and what is left of the signal; see :mod:`domains.eeg.survival`."""
-        from domains.eeg import survival
+        """Error at each SNR level, what is left of the signal and of recorded responses; see :mod:`domains.eeg.survival`."""
+        from domains.eeg import erp, survival
 
-        return survival.of(self, restore, n)
+        return {**survival.of(self, restore, n), **erp.section(self, restore)}
 
     def read(self, path: Path) -> Recording:
         """A recording whole, as the model sees it; see :mod:`domains.eeg.files`."""
@@ -226,22 +234,29 @@ class EEG(Domain):
     def _arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         stated = None if self.kept is None else self.kept.get("lowpass")
         lowpass = self.lowpass if self.lowpass is not None or stated is None else float(stated)
-        return _prepared(self.data, self.channels, self.rate, self.samples, self.highpass, lowpass)
+        hop = self.samples // (4 if self.classes else 2)  # the windows of a class are few
+        return _prepared(self.data, self.channels, self.rate, self.samples, self.highpass, lowpass, hop)
 
 
 @lru_cache(maxsize=4)
 def _prepared(
-    data: Path | None, channels: tuple[str, ...], rate: float, samples: int, highpass: float, lowpass: float | None
+    data: Path | None,
+    channels: tuple[str, ...],
+    rate: float,
+    samples: int,
+    highpass: float,
+    lowpass: float | None,
+    hop: int,
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Everything that training needs of a folder, decoded once."""
-    options = repr((VERSION, channels, rate, samples, highpass, lowpass))
+    options = repr((VERSION, channels, rate, samples, highpass, lowpass, *([hop] if hop != samples // 2 else [])))
     if data is None:
         from domains.eeg.simulate import simulated
 
         band = Band(highpass, lowpass or 0.45 * rate, rate)
         sources = simulated(rate, samples, channels, band)
         text = "semi-simulated recordings of 10 subjects (embedded), divided by subject"
-        return _as_arrays(sources, channels, samples, text, hashlib.sha256(options.encode()).hexdigest())
+        return _as_arrays(sources, channels, samples, hop, text, hashlib.sha256(options.encode()).hexdigest())
     if not data.exists():
         raise DataError(f"{data} does not exist", expected="a recording, or a folder of them", mend="set --data")
     files = [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file())
@@ -255,17 +270,17 @@ def _prepared(
         how = "divided by subject" if sources.splits else f"divided by {blocks.BLOCKS}"
         named = ", ".join(sorted(trace.path.name for trace in sources.traces)[:6])
         text = f"{len(sources.traces)} recordings ({named}), {how}; {sources.band.highpass:g} to {sources.band.lowpass:g} Hz"
-        return _as_arrays(sources, channels, samples, text, key)
+        return _as_arrays(sources, channels, samples, hop, text, key)
 
     return cached_arrays(f"{VERSION}-{key[:24]}", build)
 
 
 def _as_arrays(
-    sources: Sources, channels: tuple[str, ...], samples: int, source: str, sha256: str
+    sources: Sources, channels: tuple[str, ...], samples: int, between: int, source: str, sha256: str
 ) -> dict[str, np.ndarray[Any, Any]]:
     arrays: dict[str, np.ndarray[Any, Any]] = {"lowpass": np.asarray(sources.band.lowpass)}
     for split in SPLITS:
-        hop = samples // 4 if split == "train" else samples // 2
+        hop = samples // 4 if split == "train" else between
         signals, groups, names, labels = clean_windows(sources, split, samples, hop, channels)
         arrays[f"{split}.signals"] = signals
         for what, words in (("groups", groups), ("names", names), ("labels", labels)):

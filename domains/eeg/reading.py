@@ -16,6 +16,8 @@ from vaegan.errors import DataError
 
 Array = NDArray[Any]
 
+IMPLAUSIBLE = 5e-3
+"""Volts of standard deviation that no scalp EEG has."""
 RAW_ENDINGS = (
     ".edf", ".bdf", ".gdf", ".vhdr", ".set", ".fif", ".fif.gz", ".cnt", ".mff", ".egi", ".nxe", ".lay", ".data",
 )  # fmt: skip
@@ -59,9 +61,9 @@ def as_raw(path: Path) -> Any:
         )
     _check_size(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            raw = mne.io.read_raw(path, preload=True, verbose="ERROR")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            raw = mne.io.read_raw(path, preload=True, verbose="WARNING")
     except Exception as error:  # MNE raises many kinds for files that are broken
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise DataError(
@@ -69,7 +71,35 @@ def as_raw(path: Path) -> Any:
         ) from error
     if raw.n_times < 2:
         raise DataError(f"{path} holds {raw.n_times} samples", expected="a recording")
+    _check_frames(raw, path)
+    for words in (str(warning.message) for warning in said):
+        if "annotation(s)" in words:
+            warnings.warn(
+                f"{path}: annotations outside of the recording ({words.rstrip('.')}); an EDF or BDF keeps them when it is "
+                "written back, other formats cannot",
+                UserWarning,
+                stacklevel=2,
+            )
     return raw
+
+
+def _check_frames(raw: Any, path: Path) -> None:
+    """A BrainVision file whose data end between two channels: nothing in its header says how long it should be.
+
+    Raises:
+        DataError: with the bytes that are too many.
+    """
+    width = {"short": 2, "int16": 2, "int": 4, "single": 4}.get(str(getattr(raw, "orig_format", "")))
+    if path.suffix.lower() != ".vhdr" or width is None:
+        return
+    data = Path(raw.filenames[0])
+    over = data.stat().st_size % (width * len(raw.ch_names))
+    if over:
+        raise DataError(
+            f"{data} is truncated: it ends {over} bytes into a sample of {len(raw.ch_names)} channels",
+            expected="whole samples",
+            mend="copy or export it again",
+        )
 
 
 def _check_size(path: Path) -> None:
@@ -123,6 +153,8 @@ def opened(
     Raises:
         DataError: without EEG channels, without a channel that the model needs, or when it is too short.
     """
+    if not getattr(instance, "preload", True):  # what stays on disk cannot be changed
+        instance = instance.copy().load_data()
     data, rate, names, types = _data(instance)
     bads = set(instance.info["bads"])
     every = [i for i in indices(names, types, "eeg") if names[i] not in bads]
@@ -130,8 +162,8 @@ def opened(
         kinds = ", ".join(sorted(set(types))) or "none"
         raise DataError(
             f"{what} has no EEG channel (types: {kinds}; names: {', '.join(names[:5])}...)",
-            expected="at least one channel of type eeg that is not marked bad",
-            mend="set the types with raw.set_channel_types",
+            expected="a channel of type eeg, not marked bad, whose name is not that of another kind (EOG, ECG, LFP, ...)",
+            mend="set the types with raw.set_channel_types, or rename the channels",
         )
     picks = _chosen(names, every, channels, what)
     samples = data.shape[-1]
@@ -142,21 +174,27 @@ def opened(
             mend="give a longer recording",
         )
     whole, broken = bridged(data[:, picks])
-    if broken.any():
-        warnings.warn(
-            f"{what}: {100 * broken.mean():.2f} % of the samples are not finite; they are bridged for the model and "
-            "stay as they were in what is written",
-            UserWarning,
-            stacklevel=3,
-        )
-    if named and not channels and not any(is_known(names[i]) for i in picks):
-        warnings.warn(
-            f"{what}: no channel is called as an electrode of the 10-05 system ({', '.join(names[:4])}...); all of "
-            f"its {len(picks)} channels of type eeg are restored",
-            UserWarning,
-            stacklevel=3,
-        )
+    _tell(what, [names[i] for i in picks], whole, broken, named=named and not channels)
     return Original(instance, tuple(picks), band.seen(whole, rate), broken, band, rate)
+
+
+def _tell(what: str, names: list[str], whole: Array, broken: Array, *, named: bool) -> None:
+    """Says what is odd about a recording and does not keep it from being restored."""
+    said = []
+    if broken.any():
+        said.append(
+            f"{100 * broken.mean():.2f} % of the samples are not finite; they are bridged for the model and stay as they "
+            "were in what is written (as 0 in EDF and BDF, which hold whole numbers)"
+        )
+    if np.median(whole.std(axis=-1)) > IMPLAUSIBLE:
+        said.append("amplitudes that no scalp EEG has; values should be in volts: is the file's unit right?")
+    if named and not any(is_known(name) for name in names):
+        said.append(
+            f"no channel is called as an electrode of the 10-05 system ({', '.join(names[:4])}...); all of its "
+            f"{len(names)} channels of type eeg are restored"
+        )
+    for words in said:
+        warnings.warn(f"{what}: {words}", UserWarning, stacklevel=4)
 
 
 def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what: str) -> list[int]:

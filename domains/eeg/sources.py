@@ -16,7 +16,7 @@ from domains.eeg import blocks
 from domains.eeg.artifacts import Bank
 from domains.eeg.band import Band, bridged
 from domains.eeg.channels import indices, plain_name
-from domains.eeg.reading import RAW_ENDINGS, as_raw
+from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw
 from vaegan.data import SPLITS, Skipped, Split
 from vaegan.errors import DataError
 
@@ -26,8 +26,6 @@ LEAST_WINDOWS = 20
 """Windows that a recording must last to be divided into blocks of time."""
 HIGHEST = 150e-6
 """Volts that a clean window never exceeds."""
-IMPLAUSIBLE = 5e-3
-"""Volts of standard deviation that no scalp EEG has."""
 EOG_LOWPASS = 10.0
 """Hz above which an EOG channel is left out of the bank, where it is EEG and muscle (EEGdenoiseNet)."""
 

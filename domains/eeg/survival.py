@@ -146,7 +146,7 @@ def _survival_section(domain: Any, restore: Restore, clean: Array, kinds: Sequen
         f"the {len(target)} windows before they were contaminated. The decoder (shrinkage LDA on means of 50 ms, five-fold "
         "cross-validation) tells those windows from the others.</p>"
     )
-    parts.append(_image(_evoked(triple, target, rate), "Evoked response in clean, contaminated and restored windows"))
+    parts.append(evoked_picture(triple, target, rate))
     rows = [
         [name, number(peak(x, target, rate) * 1e6), number(100 * decoded(x, target, rate))]
         for name, x in triple.items()
@@ -230,8 +230,8 @@ def _spectra(triple: Triple, rate: float) -> Any:
     return figure
 
 
-def _evoked(triple: Triple, target: Array, rate: float) -> Any:
-    """Drawn by MNE: the average of the windows with the response less that of the others."""
+def evoked_picture(triple: Triple, target: Array, rate: float) -> str:
+    """The average of the windows with the response less that of the others, drawn by MNE."""
     import mne
 
     figure, axes = _figure(1)
@@ -244,7 +244,7 @@ def _evoked(triple: Triple, target: Array, rate: float) -> Any:
         mne.viz.plot_compare_evokeds(
             evoked, picks=[0], axes=axes[0], colors=COLOURS, ci=False, show=False, time_unit="s", title=""
         )
-    return figure
+    return _image(figure, "Evoked response in clean, contaminated and restored windows")
 
 
 def _epochs(x: Array, rate: float) -> Any:

@@ -30,6 +30,7 @@ def _restoring(minutes: float, batch: int = 8) -> tuple[Stage, ...]:
                 batch=batch,
                 optimizer=Adam(lr=1e-3),
                 flip=True,
+                mix=0.5,
                 clip=0.2,
                 warmup=0.03,
             ),
@@ -37,7 +38,13 @@ def _restoring(minutes: float, batch: int = 8) -> tuple[Stage, ...]:
         Stage(
             ModernObjective(beta=1e-4, feature=0.002, adversarial=0.0002),
             TrainingConfig(
-                samples=400_000, cpu_minutes=0.1 * minutes, batch=batch, optimizer=Adam(lr=3e-5), flip=True, clip=0.2
+                samples=400_000,
+                cpu_minutes=0.1 * minutes,
+                batch=batch,
+                optimizer=Adam(lr=3e-5),
+                flip=True,
+                mix=0.5,
+                clip=0.2,
             ),
         ),
     )
@@ -47,7 +54,7 @@ DENOISE = Recipe(
     summary="Single channels of EEG: eye movements and muscle taken out, in volts, in your own file.",
     domain=EEG(),
     model=StandardisedConfig(
-        latent=16, width=48, widest=128, depth=4, patch=4, discriminator_width=16, discriminator_hidden=64
+        latent=16, width=32, widest=96, depth=4, patch=4, discriminator_width=16, discriminator_hidden=64
     ),
     # The last one teaches it to leave alone what is nearly clean.
     degradations=("eog", "emg", "eog", "emg", "eog+emg snr=2..30 dB"),
@@ -58,7 +65,7 @@ DENOISE = Recipe(
 MULTICHANNEL = Recipe(
     summary="The 19 channels of the 10-20 system at once: eye movements in all of them, muscle in each.",
     domain=EEG(channels=TEN_TWENTY),
-    model=replace(DENOISE.model, width=64),
+    model=replace(DENOISE.model, width=64, widest=128),
     degradations=("eog", "emg", "eog+emg snr=2..30 dB", "pop", "line"),
     stages=_restoring(30.0),
     evaluation=Evaluation(conditions=("eog snr=-3 dB", "emg snr=-3 dB"), n=60, spread=4),
