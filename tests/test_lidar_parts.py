@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from domains.lidar import ROBO3D, Turns
+from domains.lidar import ROBO3D, PlanarScans, Turns
 from domains.lidar import metrics as measures
+from domains.lidar.baselines import turn_baselines
+from domains.lidar.degradations import Drop
 from domains.lidar.generation import judge, maximum_mean_discrepancy
-from domains.lidar.outliers import METHODS
+from domains.lidar.outliers import METHODS, Removal
 from domains.lidar.ranges import RangeCode
-from domains.lidar.suite import MappedDrop, drop_map
+from domains.lidar.raydrop import count, learn, lost_echoes
 from domains.lidar.weather import Fog, Rain, Snow
 from vaegan.degradation import build
 from vaegan.errors import UserError
@@ -85,14 +87,45 @@ def test_the_suite_has_eight_corruptions_at_three_severities() -> None:
 
 
 def test_a_map_of_lost_echoes_is_counted_and_used() -> None:
-    signals = torch.ones(40, 1, 4, 6)
-    signals[::2, :, 1] = torch.nan
-    chance = drop_map(signals)
-    assert chance[1].tolist() == [0.5] * 6
-    seen = MappedDrop(chance)(torch.zeros(200, 1, 4, 6), generator=torch.Generator().manual_seed(0))
-    assert seen.mask is not None
-    assert seen.mask[:, :, [0, 2, 3]].all()
-    assert 0.4 < float(seen.mask[:, :, 1].float().mean()) < 0.6
+    seen = torch.ones(40, 1, 4, 6, dtype=torch.bool)
+    seen[::2, :, 1] = False
+    seen[:, :, :, 5] &= torch.arange(4) != 0  # the sky: nothing above it
+    lost = lost_echoes(seen, (False, False))
+    assert not lost[:, :, 0].any()
+    counted = count(seen, lost)
+    assert torch.allclose(counted.shares[1, :5], torch.tensor(0.5), atol=0.01)
+    assert float(counted.shares[2:].max()) < 0.01
+    drop = Drop(0.1, "map", ways={"map": lambda: counted})
+    mask = drop(torch.zeros(200, 1, 4, 6), generator=torch.Generator().manual_seed(0)).mask
+    assert mask is not None
+    assert float((~mask)[:, :, 1].sum() / (~mask).sum()) > 0.8
+
+
+def test_what_loses_echoes_is_learned() -> None:
+    random = torch.Generator().manual_seed(0)
+    x = SMALL.to_model(torch.full((20, 2, 16, 64), 10.0))
+    x[:, 1] = 0.25 * torch.sin(torch.arange(64) * (2 * math.pi / 64))  # from dark to bright and back
+    lost = (torch.rand(20, 1, 16, 64, generator=random) < 0.3) & (x[:, 1:2] < 0)
+    learned = learn(x, ~lost, lost, (False, True))
+    chance = learned(x)
+    assert chance.shape == (20, 1, 16, 64)
+    dark, bright = chance[x[:, 1:2] < -0.15].mean(), chance[x[:, 1:2] > 0.15].mean()
+    assert float(dark) > 4 * float(bright)
+
+
+@pytest.mark.parametrize("by", ["uniform", "range", "map", "learned"])
+@pytest.mark.parametrize("domain", [SMALL, PlanarScans(beams=60)], ids=["turn", "scan"])
+def test_the_mean_share_is_lost_whatever_it_goes_by(domain, by) -> None:
+    x = domain.to_model(torch.from_numpy(np.nan_to_num(domain.dataset("test").signals[:4], nan=10.0)))
+    x = x.repeat(40, *(1 for _ in domain.spec.shape))
+    for share in (0.1, 0.7):
+        drop = build(f"drop {share} by={by}", domain.degradations())
+        mask = drop(x, generator=torch.Generator().manual_seed(0)).mask
+        assert mask is not None
+        assert mask.shape == (len(x), 1, *domain.spec.sizes)
+        assert float((~mask).float().mean()) == pytest.approx(share, abs=0.02)
+    with pytest.raises(UserError, match="drop by 'night'; expected one of uniform, range, map, learned"):
+        build("drop 30 % by=night", domain.degradations())
 
 
 def test_lone_points_are_outliers() -> None:
@@ -105,6 +138,17 @@ def test_lone_points_are_outliers() -> None:
         scores = measures.removal_scores(flagged[None], np.arange(812)[None] >= 800)
         assert scores["recall"][0] > 0.8, name
         assert scores["precision"][0] > 0.5, name
+
+
+def test_the_spacing_of_columns_is_known_to_dror() -> None:
+    few, many = (turn_baselines(CODE, SMALL.elevations, columns, outliers=True)["dror"] for columns in (128, 1024))
+    wall = np.column_stack(
+        [np.full(400, 10.0), np.repeat(np.linspace(-5, 5, 20), 20), np.tile(np.linspace(-1, 1, 20), 20)]
+    )
+    assert isinstance(few, Removal)
+    assert isinstance(many, Removal)
+    assert few.removes(wall, 3.0).mean() < 0.05 < 0.9 < many.removes(wall, 3.0).mean()
+    assert len(few.strengths) > 1, "they are tuned as the others are"
 
 
 def test_measures_of_turns_on_cases_whose_value_is_known() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,13 +154,15 @@ def test_dictionaries_are_read_and_written(tmp_path) -> None:
 def test_bad_files_are_named(tmp_path) -> None:
     domain = PlanarScans()
     mixed = save_log(tmp_path / "mixed.log", beams=181)
-    mixed.write_text(mixed.read_text() + log_line(np.full(361, 2.0)) + "\n")
+    mixed.write_text(mixed.read_text() + log_line(np.linspace(1.0, 5.0, 361)) + "\n")
     with pytest.raises(DataError, match=r"scans of 181 and 361 beams; .*a file of their own"):
         domain.read(mixed)
     assert len(PlanarScans(mixed, beams=BEAMS).everything()) == 41, "to learn from they are put on one grid"
     (tmp_path / "misses.log").write_text(log_line(np.full(181, 81.83)) + "\n")
     with pytest.raises(DataError, match=r"no beam of .*misses\.log has an echo"):
         domain.read(tmp_path / "misses.log")
+    with pytest.raises(DataError, match=r"no scan of .*misses\.log has an echo nearer than 20 m"):
+        PlanarScans(tmp_path / "misses.log").everything()
     (tmp_path / "cut.log").write_text("FLASER 181 1.0 2.0 3.0\n")
     with pytest.raises(DataError, match="line 1 holds 3 ranges of 181"):
         domain.read(tmp_path / "cut.log")
@@ -169,10 +172,29 @@ def test_bad_files_are_named(tmp_path) -> None:
     (tmp_path / "scan.json").write_text('{"ranges": [1, 2]}')
     with pytest.raises(DataError, match="lacks angle_min, angle_increment"):
         domain.read(tmp_path / "scan.json")
+    good = {"angle_min": 0.0, "angle_increment": 0.1, "ranges": [1.0, 2.0]}
+    for wrong in ({"angle_min": "a"}, {"range_max": None}, {"ranges": "ab"}, {"ranges": 3}):
+        (tmp_path / "words.json").write_text(json.dumps({**good, **wrong}))
+        with pytest.raises(DataError, match="scan 1 cannot be read"):
+            domain.read(tmp_path / "words.json")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="is no JSON"):
+        domain.read(tmp_path / "bytes.json")
     with pytest.raises(DataError, match="does not exist"):
         domain.read(tmp_path / "none.log")
     with pytest.raises(UserError, match="encoding 'cubic'"):
         PlanarScans(encoding="cubic")  # type: ignore[arg-type]
+
+
+def test_what_is_no_number_in_a_log_stays_what_it_is(tmp_path) -> None:
+    ranges = np.linspace(1.0, 5.0, 181)
+    ranges[[3, 90]] = np.nan, np.inf
+    (tmp_path / "a.log").write_text(log_line(ranges) + "\n")
+    domain = PlanarScans(longest_gap=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        written = domain.write(domain.read(tmp_path / "a.log"), tmp_path / "b.log")
+    assert written.read_text() == (tmp_path / "a.log").read_text()
 
 
 def test_bags_are_read(tmp_path) -> None:
@@ -200,6 +222,8 @@ def test_bags_are_read(tmp_path) -> None:
         PlanarScans().read(tmp_path / "empty")
     written = json.loads(PlanarScans().write(recording, tmp_path / "out.json").read_text())
     assert len(written) == 3
+    assert PlanarScans().write(recording, tmp_path / "out" / "scans.bag") == tmp_path / "out" / "scans.json"
+    assert PlanarScans().write(recording, tmp_path / "out" / "of.folder") == tmp_path / "out" / "of.folder.json"
 
 
 def test_degradations_say_what_was_lost() -> None:

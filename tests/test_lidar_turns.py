@@ -195,6 +195,18 @@ def test_bad_files_are_named(tmp_path) -> None:
     (tmp_path / "b.pcd").write_text("FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA binary_compressed\n")
     with pytest.raises(DataError, match="DATA binary_compressed; expected ascii or binary"):
         SMALL.read(tmp_path / "b.pcd")
+    (tmp_path / "c.pcd").write_text("FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS -3\nDATA ascii\n")
+    with pytest.raises(DataError, match=r"a PCD head that cannot be read .-3 points"):
+        SMALL.read(tmp_path / "c.pcd")
+    for head in (
+        "format",
+        "format ascii 1.0\nelement vertex x",
+        "format ascii 1.0\nelement face 1",
+        "element vertex 1",
+    ):
+        (tmp_path / "a.ply").write_text(f"ply\n{head}\nproperty float x\nend_header\n")
+        with pytest.raises(DataError, match="a PLY head that cannot be read"):
+            SMALL.read(tmp_path / "a.ply")
     with pytest.raises(DataError, match="is no point cloud"):
         SMALL.read(save_bin(tmp_path / "a.xyz", points))
     with pytest.raises(UserError, match="a view from -25"):
@@ -236,6 +248,11 @@ def test_folders_and_prepared_images_are_split_by_time(tmp_path) -> None:
     np.testing.assert_allclose(again[:, 0], signals[:, 0], atol=0.006)
     assert Turns(place, rows=ROWS, columns=COLUMNS // 2).spec.shape == (2, ROWS, COLUMNS // 2)
     assert Turns(place, rows=ROWS, columns=COLUMNS // 2).everything().signals.shape[-1] == COLUMNS // 2
+    centimetres[::2] = 0
+    np.savez(place / "a.npz", range_cm=centimetres, intensity=np.zeros_like(centimetres, np.uint8))
+    assert len(Turns(place, rows=ROWS, columns=COLUMNS).everything()) == 10, (
+        "without any echo there is nothing to learn"
+    )
     with pytest.raises(DataError, match=r"sources are corrupt.*range images of"):
         Turns(place, rows=24, columns=COLUMNS).everything()
 
@@ -258,6 +275,11 @@ def test_a_network_with_map_latents_commutes_with_turning_the_scan() -> None:
             assert torch.allclose(turned, straight.roll(shift, -1), atol=1e-5)
         off = model.restore(y.roll(3, -1), mask.roll(3, -1)).mean
     assert not torch.allclose(off, straight.roll(3, -1), atol=1e-5), "between its strides it need not"
+
+
+def test_a_trial_is_of_few_columns() -> None:
+    assert Turns().small() == Turns(columns=128)
+    assert Turns(columns=64).small() == Turns(columns=64)
 
 
 def test_pictures_are_drawn() -> None:

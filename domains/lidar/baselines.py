@@ -194,10 +194,10 @@ def turn_baselines(
     from domains.lidar.outliers import REMOVERS, Removal
 
     planar = dict(planar_baselines(code, (False, True)))
-    planar["median"] = Median("median", (3.0,), (False, True))
-    planar["bilateral"] = Bilateral("bilateral", (0.1,), code, (False, True))
+    planar["median"] = Median("median", (3.0, 5.0), (False, True))
+    planar["bilateral"] = Bilateral("bilateral", (0.05, 0.1, 0.2), code, (False, True))
     del planar["despiked"]
     if outliers:
-        removers = {name: Removal(name, (by,), code, elevations, columns, name) for name, by in REMOVERS.items()}
+        removers = {name: Removal(name, by, code, elevations, columns, name) for name, by in REMOVERS.items()}
         planar |= removers
     return planar

@@ -92,7 +92,7 @@ def write_log(log: Log, ranges: list[np.ndarray[Any, Any]], path: Path) -> Path:
         old = words[at : at + len(values)]
         # What did not change keeps its own text, trailing zeros and all.
         words[at : at + len(values)] = [
-            text if abs(float(text) - value) < 0.5 * 10.0**-digits else f"{value:.{digits}f}"
+            text if not np.isfinite(value) or abs(float(text) - value) < 0.5 * 10.0**-digits else f"{value:.{digits}f}"
             for text, value in zip(old, values, strict=True)
         ]
         lines[row] = " ".join(words)

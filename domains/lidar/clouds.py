@@ -139,6 +139,8 @@ def _pcd(path: Path, content: bytes) -> Cloud:
         fields = [(n, k) if c == 1 else (n, k, (c,)) for n, k, c in zip(_unique(names), kinds, counts, strict=True)]
         dtype = np.dtype(fields)
         form = head["DATA"][0]
+        if count < 0:
+            raise ValueError(f"{count} points")
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise DataError(
             f"{path} has a PCD head that cannot be read ({error})", expected="PCD v0.7", mend="repair it"
@@ -203,23 +205,16 @@ def _ply(path: Path, content: bytes) -> Cloud:
     lines = content[: max(end, 0)].decode("latin-1").splitlines()
     if end < 0 or not lines or lines[0].strip() != "ply":
         raise DataError(f"{path} has no PLY head", expected="a PLY file", mend="give another file")
-    form, count, fields, element = "", 0, [], ""
-    for words in (line.split() for line in lines):
-        if words[:1] == ["format"]:
-            form = words[1]
-        elif words[:1] == ["element"]:
-            if not element and words[1] != "vertex":
-                raise DataError(f"{path} begins with {words[1]}", expected="vertices first", mend="convert it")
-            element = words[1]
-            count = int(words[2]) if element == "vertex" else count
-        elif words[:1] == ["property"] and element == "vertex":
-            if words[1] not in _PLY:
-                raise DataError(
-                    f"{path} has a {words[1]} among its vertices", expected="plain numbers", mend="convert it"
-                )
-            fields.append((words[2], words[1]))
+    try:
+        form, count, fields = _ply_head(lines)
+    except (IndexError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{path} has a PLY head that cannot be read ({error})",
+            expected="vertices first, of plain numbers",
+            mend="repair or convert it",
+        ) from None
     order = ">" if form == "binary_big_endian" else "<"
-    dtype = np.dtype([(name, order + _PLY[kind]) for name, kind in fields])
+    dtype = np.dtype([(name, order + kind) for name, kind in fields])
     _need_xyz(path, dtype)
     kept = tuple(line for line in lines if line.startswith(("comment", "obj_info")))
     if form == "ascii":
@@ -231,3 +226,25 @@ def _ply(path: Path, content: bytes) -> Cloud:
             mend="get it whole",
         )
     return Cloud(np.frombuffer(content, dtype, count, at).copy(), "ply", head=kept)
+
+
+def _ply_head(lines: list[str]) -> tuple[str, int, list[tuple[str, str]]]:
+    """The format, the number of vertices, and the name and numpy's type of each of their properties.
+
+    Raises:
+        IndexError, KeyError, ValueError: for other lines than PLY's, and elements before the vertices.
+    """
+    form, count, element, fields = "", 0, "", []
+    for words in (line.split() for line in lines):
+        if words[:1] == ["format"]:
+            form = words[1]
+        elif words[:1] == ["element"]:
+            if not element and words[1] != "vertex":
+                raise ValueError(f"it begins with {words[1]}")
+            element = words[1]
+            count = int(words[2]) if element == "vertex" else count
+        elif words[:1] == ["property"] and element == "vertex":
+            fields.append((words[2], _PLY[words[1]]))
+    if form not in ("ascii", "binary_little_endian", "binary_big_endian") or count < 0:
+        raise ValueError(f"format {form or 'not stated'}, {count} vertices")
+    return form, count, fields

@@ -7,6 +7,7 @@ and the mask says so: an instrument knows which echo did not come back.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from domains.lidar.ranges import RangeCode
+from domains.lidar.raydrop import Chance
 from vaegan.degradation import Degradation, Level, Measurement
 from vaegan.degradation.base import normal, per_sample, uniform
 from vaegan.errors import UserError
@@ -104,13 +106,13 @@ class Quantise(RangeDegradation):
 
 
 class Drop(Degradation):
-    """Echoes that do not come back.
+    """Echoes that do not come back, each on its own.
 
     Args:
         share: of the samples that are lost, on average.
-        by: ``"uniform"``: all alike; ``"range"``: in proportion to the square of the range (the power that comes
-            back falls with it), the mean share kept; both independent from sample to sample.
-        code: how ranges become model units.
+        by: which are likelier to be, a name of ``ways``: ``"uniform"``: all alike; ``"range"``: the far ones, by the square
+            of the range; ``"map"`` and ``"learned"``: those that the training items lack.
+        ways: chances by name, see :func:`domains.lidar.raydrop.ways`.
 
     Raises:
         UserError: for a share outside of 0 to 1, or an unknown ``by``.
@@ -118,11 +120,13 @@ class Drop(Degradation):
 
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    def __init__(self, share: Level = (0.1, 0.5), by: str = "uniform", *, code: RangeCode) -> None:
+    def __init__(
+        self, share: Level = (0.1, 0.5), by: str = "uniform", *, ways: Mapping[str, Callable[[], Chance]]
+    ) -> None:
         super().__init__(share)
-        if by not in ("uniform", "range"):
-            raise UserError(f"drop by {by!r}", expected="uniform or range")
-        self.by, self.code = by, code
+        if by not in ways:
+            raise UserError(f"drop by {by!r}", expected=f"one of {', '.join(ways)}")
+        self.chance = ways[by]()
 
     def degrade(
         self,
@@ -131,12 +135,19 @@ class Drop(Degradation):
         generator: torch.Generator | None,
     ) -> Measurement:
         """Loses samples."""
-        chance = per_sample(level, x).expand_as(x[:, :1])
-        if self.by == "range":
-            square = self.code.to_range(x[:, :1]).clamp(0.0, self.code.far).square()
-            mean = square.flatten(1).mean(1)
-            chance = (chance * square / per_sample(mean.clamp(min=1e-9), x)).clamp(max=1.0)
-        return without(x, uniform(tuple(chance.shape), x, generator) < chance)
+        chance = with_mean(self.chance(x), per_sample(level, x))
+        return without(x, uniform((len(x), 1, *x.shape[2:]), x, generator) < chance)
+
+
+def with_mean(
+    chance: Float[Tensor, "batch 1 *space"], share: Float[Tensor, "batch ..."], steps: int = 16
+) -> Float[Tensor, "batch 1 *space"]:
+    """Chances scaled so that, none above 1, the mean of each item is ``share``: found by ``steps`` fixed-point steps."""
+    scaled = chance
+    for _ in range(steps):
+        mean = per_sample(scaled.flatten(1).mean(1).clamp(min=1e-9), scaled)
+        scaled = (scaled * (share / mean)).clamp(max=1.0)
+    return scaled
 
 
 class Spikes(RangeDegradation):

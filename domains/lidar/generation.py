@@ -58,11 +58,17 @@ class NetworkFeatures:
         return Extracted(self.network(self.to_physical(x.clamp(-1.0, 1.0))).float().cpu())
 
 
-def points_of(signals: Array, elevations: tuple[float, ...]) -> list[Array]:
-    """The points (n, 3) of each turn, in metres; ranges below half a metre and NaN are no echo."""
-    rays = directions(torch.tensor(elevations, dtype=torch.float64), signals.shape[-1]).numpy()
+def points_of(signals: Array, elevations: tuple[float, ...], every: int = 1) -> list[Array]:
+    """The points (n, 3) of each turn, in metres; ranges below half a metre and NaN are no echo.
+
+    Args:
+        signals: (n, channels, rows, columns), the first channel in metres.
+        elevations: of the rows, in radians.
+        every: of the columns only each so-manieth counts.
+    """
+    rays = directions(torch.tensor(elevations, dtype=torch.float64), signals.shape[-1]).numpy()[..., ::every]
     clouds = []
-    for item in np.nan_to_num(signals[:, 0].astype(np.float64)):
+    for item in np.nan_to_num(signals[:, 0, :, ::every].astype(np.float64)):
         there = item > 0.5
         clouds.append((item * rays)[:, there].T)
     return clouds

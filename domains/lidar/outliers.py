@@ -73,8 +73,13 @@ def _kth_distance(points: Array, kth: int) -> Array:
 METHODS: dict[str, Callable[[Array, float], Array]] = {"sor": sor, "ror": ror, "dror": dror, "dsor": dsor}
 """By name; each takes (n, 3) points in metres and a strength, and tells the outliers."""
 
-REMOVERS: dict[str, float] = {"sor": 1.0, "ror": 0.5, "dror": 3.0, "dsor": 0.05}
-"""The strength of each, from the middle of what its authors use."""
+REMOVERS: dict[str, tuple[float, ...]] = {
+    "sor": (1.0, 3.0, 9.0),
+    "ror": (0.5, 1.0, 2.0),
+    "dror": (3.0, 9.0, 27.0),
+    "dsor": (0.05, 0.15, 0.45),
+}
+"""Strengths of each, from the middle of what its authors use upward: thin turns lose too much by less."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,12 @@ class Removal(Baseline):
     columns: int
     method: str
 
+    def removes(self, points: Array, strength: float) -> Array:
+        """The method, which for DROR knows how far apart the columns are."""
+        if self.method == "dror":
+            return dror(points, strength, step=2.0 * np.pi / self.columns)
+        return METHODS[self.method](points, strength)
+
     def flagged(self, y: Item, mask: Observed | None, strength: float) -> Observed:
         """(1, rows, columns), True for observed pixels that are outliers."""
         seen = np.ones_like(y[:1], dtype=bool) if mask is None else mask
@@ -101,7 +112,7 @@ class Removal(Baseline):
         points = (ranges * rays)[:, seen[0]].T
         found = np.zeros_like(seen)
         if len(points):
-            found[0][seen[0]] = METHODS[self.method](points, strength)
+            found[0][seen[0]] = self.removes(points, strength)
         return found
 
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:

@@ -13,8 +13,9 @@ import numpy as np
 from domains.lidar.carmen import Log, read_log
 from vaegan.errors import DataError
 
-_BAGS = (".bag", ".db3", ".mcap")
-ENDINGS = (".log", ".gz", ".clf", ".json", *_BAGS)
+BAGS = (".bag", ".db3", ".mcap")
+"""Endings of ROS bags."""
+ENDINGS = (".log", ".gz", ".clf", ".json", *BAGS)
 _PILE = 0.995
 
 
@@ -63,7 +64,7 @@ def read_scans(path: Path) -> Scans:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist", expected="a file of scans", mend="give another path with --data")
-    if path.is_dir() or path.suffix in _BAGS:
+    if path.is_dir() or path.suffix in BAGS:
         messages = [laser_scan(message, str(path)) for message in _bag(path)]
         if not messages:
             raise DataError(
@@ -113,20 +114,23 @@ def laser_scan(message: Mapping[str, Any], where: str = "LaserScan") -> Scan:
     lost = [name for name in needed if name not in message]
     if lost:
         raise DataError(f"{where} lacks {', '.join(lost)}", expected="the fields of LaserScan", mend="add them")
-    ranges = np.asarray([np.nan if r is None else r for r in message["ranges"]], dtype=np.float64)
-    beam = float(message["angle_increment"])
-    if ranges.ndim != 1 or len(ranges) < 2 or not np.isfinite(beam) or beam == 0:
+    try:
+        ranges = np.asarray([np.nan if r is None else r for r in message["ranges"]], dtype=np.float64)
+        first, beam = float(message["angle_min"]), float(message["angle_increment"])
+        low, high = float(message.get("range_min", 0.0)), float(message.get("range_max", np.inf))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} cannot be read ({error})", expected="numbers", mend="repair it") from None
+    if ranges.ndim != 1 or len(ranges) < 2 or not np.isfinite([first, beam]).all() or beam == 0:
         raise DataError(
             f"{where} holds {ranges.size} ranges {beam:g} rad apart", expected="two beams or more", mend="repair it"
         )
-    low, high = float(message.get("range_min", 0.0)), float(message.get("range_max", np.inf))
     valid = np.isfinite(ranges) & (ranges > 0) & (ranges >= low) & (ranges <= high)
-    return Scan(np.where(valid, ranges, np.nan), float(message["angle_min"]), beam, np.inf)
+    return Scan(np.where(valid, ranges, np.nan), first, beam, np.inf)
 
 
 def _from_json(path: Path) -> Scans:
     """One dictionary, a list of them, or a dictionary a line."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes()
     try:
         content = json.loads(text)
     except ValueError:

@@ -87,7 +87,8 @@ def project(
     counts = ranges.isfinite() & (ranges > 0) & (ranges < far) & (row >= 0) & (row < rows)
     if valid is not None:
         counts = counts & valid
-    clean = torch.where(counts.unsqueeze(-1), xyz, 1.0)
+    all_count = bool(counts.all())
+    clean = xyz if all_count else torch.where(counts.unsqueeze(-1), xyz, 1.0)
     pixel = row * columns + columns_of(clean, columns)
     pixel = pixel + torch.arange(batch, device=xyz.device).view(-1, 1) * (rows * columns)
     # The nearest wins, of equals the first: one integer tells both (the bits of positive floats are in their order), and one
@@ -95,7 +96,7 @@ def project(
     key = (ranges.float().view(torch.int32).long() << _INDEX_BITS) | torch.arange(points, device=xyz.device)
     nothing = torch.iinfo(torch.int64).max
     best = torch.full((batch * rows * columns,), nothing, dtype=torch.int64, device=xyz.device)
-    if bool(counts.all()):
+    if all_count:
         best.scatter_reduce_(0, pixel.flatten(), key.flatten(), "amin")
     else:
         best.scatter_reduce_(0, pixel[counts], key[counts], "amin")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from domains.lidar.carmen import write_log
-from domains.lidar.planar import Scan, Scans
+from domains.lidar.planar import BAGS, Scan, Scans
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 
@@ -59,13 +59,10 @@ def join_scans(scans: Scans, path: Path, *, step: float, far: float) -> Recordin
 
 
 def write_scans(recording: Recording, path: Path, *, longest_gap: int, far: float) -> Path:
-    """Writes restored scans in the format that they were read from.
+    """Writes restored scans in the format that they were read from; those of a bag as JSON. Returns where.
 
     Beams with an echo get the restored range. A gap of at most ``longest_gap`` beams with an echo on both sides is
     filled; any other stays what it was in the file, as do ranges beyond ``far``.
-
-    Raises:
-        DataError: for a bag: it is written as JSON, to a path that ends in ``.json``.
     """
     kept: ScanFile = recording.metadata
     restored = []
@@ -80,12 +77,8 @@ def write_scans(recording: Recording, path: Path, *, longest_gap: int, far: floa
         return write_log(kept.scans.source, originals, path)
     if kept.scans.format == "laserscan":
         return _write_json(kept.scans, restored, path)
-    if path.suffix != ".json":
-        raise DataError(
-            f"{path}: bags are not written",
-            expected="a path that ends in .json",
-            mend="call write('scans.json') in Python",
-        )
+    path = path.with_suffix(".json") if path.suffix in BAGS else path
+    path = path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
     messages = [
         {
             "angle_min": scan.first,

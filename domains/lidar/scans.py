@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from domains.lidar import degradations as happens
-from domains.lidar import metrics
+from domains.lidar import metrics, raydrop
 from domains.lidar.baselines import planar_baselines
 from domains.lidar.planar import ENDINGS, Scan, on_grid, read_scans
 from domains.lidar.ranges import Encoding, RangeCode
@@ -30,7 +30,7 @@ from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.signal import Axis, SignalSpec
 
-_REVISION = 1
+_REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,14 @@ class PlanarScans(Domain):
         made = {
             "noise": happens.RangeNoise,
             "quantise": happens.Quantise,
-            "drop": happens.Drop,
             "spikes": happens.Spikes,
             "edges": happens.MixedPixels,
         }
-        return {**{name: partial(make, code=self.code) for name, make in made.items()}, "sector": happens.Sector}
+        return {
+            **{name: partial(make, code=self.code) for name, make in made.items()},
+            "drop": partial(happens.Drop, ways=raydrop.ways(self, self.code)),
+            "sector": happens.Sector,
+        }
 
     def baselines(self) -> Mapping[str, Baseline]:
         """Interpolation, nearest, median, despiking, bilateral; see :mod:`domains.lidar.baselines`."""
@@ -202,11 +205,20 @@ class PlanarScans(Domain):
                 skipped.append(Skipped(path.name, str(error)))
                 continue
             for scan in scans:
-                for phase, values in enumerate(self._phases_of(scan)):
+                grids = self._phases_of(scan)
+                if np.isnan(grids[0]).all():  # nothing came back: there is nothing to learn or to judge
+                    continue
+                for phase, values in enumerate(grids):
                     signals.append(values)
                     sequences.append(name)
                     phases.append(phase)
         check_corrupt(skipped, len(paths), mend="remove or repair them, or give other scans with --data")
+        if not signals:
+            raise DataError(
+                f"no scan of {self.data} has an echo nearer than {self.far:g} m in view",
+                expected="at least one",
+                mend="set --domain.far and --domain.view, or give other scans with --data",
+            )
         told = json.dumps([[item.name, item.reason] for item in skipped]).encode()
         return {
             "signals": np.stack(signals)[:, None].astype(np.float32),

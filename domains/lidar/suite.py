@@ -141,34 +141,3 @@ class WetGround(RangeDegradation):
         lost = ground & (uniform((len(x), 1, *x.shape[2:]), x, generator) < per_sample(level, x) * (1.0 - down.abs()))
         darker = torch.where(ground, x[:, 1:] - per_sample(level, x) * (x[:, 1:] + REFLECTED), x[:, 1:])
         return without(torch.cat([x[:, :1], darker], dim=1), lost)
-
-
-class MappedDrop(Degradation):
-    """Echoes lost by a map of how often each sample of a sensor is missing, as :func:`drop_map` counts it.
-
-    Args:
-        chance: (rows, columns), or (samples,), from 0 to 1.
-        scale: factor on the map.
-    """
-
-    bounds: ClassVar[tuple[float, float]] = (0.0, 10.0)
-
-    def __init__(self, chance: Float[Tensor, "*space"], scale: Level = 1.0) -> None:
-        super().__init__(scale)
-        self.register_buffer("chance", chance)
-
-    def degrade(
-        self,
-        x: Float[Tensor, "batch channels *space"],
-        level: Float[Tensor, " batch"],
-        generator: torch.Generator | None,
-    ) -> Measurement:
-        """Loses samples."""
-        assert isinstance(self.chance, Tensor)
-        chance = per_sample(level, x) * self.chance.to(x)
-        return without(x, uniform((len(x), 1, *x.shape[2:]), x, generator) < chance)
-
-
-def drop_map(signals: Float[Tensor, "n channels *space"]) -> Float[Tensor, "*space"]:
-    """How often each sample is missing (NaN in any channel)."""
-    return signals.isnan().any(1).float().mean(0)

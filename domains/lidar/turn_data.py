@@ -57,10 +57,11 @@ def decode_turns(paths: Sequence[tuple[Path, str]], raster: Raster) -> dict[str,
 def prepared(path: Path, raster: Raster) -> np.ndarray[Any, Any]:
     """Prepared range images: ``range_cm`` (n, rows, columns), 0 for no echo, and ``intensity``, 100 times the reflectance.
 
-    Images that are a whole number of times larger than asked for are thinned: each k-th row and column is taken.
+    Images that are a whole number of times larger than asked for are thinned: each k-th row and column is taken. Images
+    without any echo are left out.
 
     Raises:
-        DataError: when the file cannot be read, lacks an array, or holds images of another size.
+        DataError: when the file cannot be read, lacks an array, or holds images of another size or no echo.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -88,4 +89,9 @@ def prepared(path: Path, raster: Raster) -> np.ndarray[Any, Any]:
     metres = ranges.astype(np.float32) / 100.0
     there = (metres > 0) & (metres < raster.far)
     images: np.ndarray[Any, Any] = np.where(there[:, None], np.stack([metres, intensity / 100.0], axis=1), np.nan)
+    images = images[~np.isnan(images).all(axis=(1, 2, 3))]
+    if not len(images):
+        raise DataError(
+            f"{path} holds no echo nearer than {raster.far:g} m", expected="at least one", mend="set --domain.far"
+        )
     return images

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from domains.lidar import degradations as happens
-from domains.lidar import generation, metrics, suite, weather
+from domains.lidar import generation, metrics, raydrop, suite, weather
 from domains.lidar.baselines import turn_baselines
 from domains.lidar.clouds import ending
 from domains.lidar.degradations import REFLECTED
@@ -146,6 +146,10 @@ class Turns(Domain):
             )
         return items.take(rows)
 
+    def small(self) -> Turns:
+        """With at most 128 columns."""
+        return replace(self, columns=min(self.columns, 128))
+
     def everything(self) -> SignalSet:
         """All turns."""
         return self._items()[0]
@@ -164,7 +168,6 @@ class Turns(Domain):
         coded: dict[str, Callable[..., Degradation]] = {
             "noise": happens.RangeNoise,
             "quantise": happens.Quantise,
-            "drop": happens.Drop,
             "spikes": happens.Spikes,
             "edges": happens.MixedPixels,
             "crosstalk": suite.Crosstalk,
@@ -173,6 +176,7 @@ class Turns(Domain):
         made = {name: partial(make, code=self.code) for name, make in coded.items()}
         return {
             **made,
+            "drop": partial(happens.Drop, ways=raydrop.ways(self, self.code)),
             "sector": happens.Sector,
             "beams": happens.Beams,
             "lost-beams": suite.LostBeams,
@@ -211,6 +215,10 @@ class Turns(Domain):
         name = path.name.removesuffix(".gz")
         stem = name[: -len(ending(path))] if ending(path) else name
         return write_marked(recording, path.with_name(f"{stem}.marked.pcd"), longest_gap=self.longest_gap, far=self.far)
+
+    def points(self, signals: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+        """The points of each turn, of all rows and at most 128 columns, spread evenly."""
+        return generation.points_of(signals, self.elevations, every=-(-signals.shape[-1] // 128))
 
     def draw(self, signals: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The range image above the points seen from above, (n, rows, columns, 3) uint8."""
