@@ -90,6 +90,19 @@ def test_speckle_does_not_depend_on_the_scaling() -> None:
     torch.testing.assert_close(seen[0], seen[2], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("scaling", ["amplitude", "power", "log"])
+def test_gradients_pass_through_degradations_even_where_it_is_dark(scaling) -> None:
+    """What an ambient objective trains through: a generator may well draw exact zeros."""
+    domain = Sonar(size=16, scaling=scaling)
+    for name, make in domain.degradations().items():
+        x = torch.full((1, 1, 16, 16), -1.0)
+        x[..., 8:] = 0.3
+        x.requires_grad_()
+        make()(x, generator=rng()).y.sum().backward()
+        assert x.grad is not None and bool(torch.isfinite(x.grad).all()), name
+    assert bool(to_model(torch.tensor(float("nan")), scaling).isnan())
+
+
 def test_rayleigh_has_unit_mean_and_its_spread() -> None:
     y = amplitude(RayleighSpeckle(1.0, clip=False)(flat(0.3), generator=rng()).y) / 0.3
     assert float(y.mean()) == pytest.approx(1.0, abs=0.01)
@@ -267,6 +280,8 @@ def test_useless_frames_are_named(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((30, 30), np.uint8)).save(root / "can" / "black.png")
     with pytest.raises(DataError, match=r"can/black.png \(is zero everywhere\)"):
         Sonar(root, size=16).everything()
+    with pytest.warns(UserWarning, match=r"black.png is zero everywhere"):
+        Sonar(root).read(root / "can" / "black.png")
     for i in range(30):
         levels = np.random.default_rng(i).integers(1, 200, (24, 24)).astype(np.uint8)
         Image.fromarray(levels).save(root / "tire" / f"more{i}.png")

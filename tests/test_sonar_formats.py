@@ -127,6 +127,18 @@ def changed_places(path: Path, recording) -> set[int]:
     return found
 
 
+def test_samples_of_32_bits_and_floats_come_back_where_nothing_changed(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    wide = generator.integers(0, 2**32, (9, 7), dtype=np.uint32)
+    loud = generator.gamma(2.0, 300.0, (9, 7))
+    loud[0, 0] = np.inf
+    for samples in (wide, loud, loud.astype(np.float32)):
+        np.save(tmp_path / "a.npy", samples)
+        recording = formats.read(tmp_path / "a.npy")
+        assert np.nanmax(recording.signals) <= 1.0 and not np.isinf(recording.signals).any()
+        np.testing.assert_array_equal(np.load(formats.write(recording, tmp_path / "b.npy")), samples)
+
+
 @pytest.mark.parametrize("name", RAW)
 def test_real_records_come_back_byte_for_byte(name: str, test_data: Path, tmp_path: Path) -> None:
     path = test_data / "sonar" / "raw" / name

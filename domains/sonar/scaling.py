@@ -39,7 +39,10 @@ def to_model(u: Float[Tensor, "*any"], scaling: Scaling) -> Float[Tensor, "*any"
     """
     if scaling == "log":
         return torch.log1p(GAIN * u.clamp(min=0.0)) * (2.0 / math.log1p(GAIN)) - 1.0
-    return 2.0 * (u.clamp(min=0.0) ** EXPONENT if scaling == "power" else u) - 1.0
+    if scaling == "power":
+        dark = u <= 0  # where the power has no finite slope, and there would be no gradient but NaN
+        u = torch.where(dark, 0.0, torch.where(dark, 1.0, u) ** EXPONENT)
+    return 2.0 * u - 1.0
 
 
 def to_amplitude(m: Float[Tensor, "*any"], scaling: Scaling) -> Float[Tensor, "*any"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -16,6 +17,7 @@ from torch import Tensor
 from domains.sonar import formats
 from domains.sonar.baselines import despecklers
 from domains.sonar.classifier import DebrisFeatures
+from domains.sonar.frames import flaw
 from domains.sonar.gain import BeamPattern, CrossTalk, LogCompression, Stripes, TVGError
 from domains.sonar.metrics import EPI
 from domains.sonar.motion import Ghost, LostLines, Smear
@@ -181,8 +183,13 @@ class Sonar(Domain):
         return grey(np.asarray(signals)[:, 0])
 
     def read(self, path: Path) -> Recording:
-        """One file of echoes, whole; see :func:`domains.sonar.formats.read`."""
-        return formats.read(Path(path))
+        """One file of echoes, whole; see :func:`domains.sonar.formats.read`. Frames that are of no use are told of."""
+        recording = formats.read(Path(path))
+        for number, signal in enumerate(recording.signals):
+            if reason := flaw(signal[0]):
+                shown = f"{path}#{number}" if len(recording.signals) > 1 else str(path)
+                warnings.warn(f"{shown} {reason}", stacklevel=2)
+        return recording
 
     def write(self, recording: Recording, path: Path) -> Path:
         """Writes a recording in the format that it was read from, with only the samples changed."""

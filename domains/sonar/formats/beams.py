@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.sonar.formats.common import check_shape, full_scale, to_samples
+from domains.sonar.formats.common import check_shape, full_scale, to_echo, to_samples
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 
@@ -43,7 +43,7 @@ def read(path: Path) -> Recording:
     if samples.ndim not in (2, 3) or samples.dtype.kind not in "uif" or not samples.size:
         raise DataError(f"{path}: {NAME} has the shape {samples.shape}", expected="numbers (n, ranges, beams)")
     scale = full_scale(samples, str(path))
-    echo = samples.reshape(-1, 1, *samples.shape[-2:]).astype(np.float32) / np.float32(scale)
+    echo = to_echo(samples, scale).reshape(-1, 1, *samples.shape[-2:])
     if mask is not None:
         echo = np.where(np.broadcast_to(mask, samples.shape).reshape(echo.shape), echo, np.float32(np.nan))
     return Recording(echo, path, "HDF5", Beams(path, scale))

@@ -17,7 +17,7 @@ from vaegan.errors import DataError
 Array = np.ndarray[Any, Any]
 
 
-def full_scale(samples: Array, where: str, *, limit: int | None = None) -> float:
+def full_scale(samples: Array, where: str) -> float:
     """What stands for 1: the largest value that the type of whole numbers holds, or that the samples suggest.
 
     Samples of 16 bits that never go above 255 are 8-bit data in a wider type, and are scaled as such, with a warning:
@@ -27,14 +27,13 @@ def full_scale(samples: Array, where: str, *, limit: int | None = None) -> float
     Args:
         samples: whole numbers or floats.
         where: the file's name, for the warning.
-        limit: stated by the format, where it does.
     """
-    highest = float(np.nanmax(samples)) if samples.size and not np.isnan(samples).all() else 0.0
+    highest = float(samples[np.isfinite(samples)].max(initial=0))
     if samples.dtype.kind == "f":
         if highest <= 1.0:
             return 1.0
         return next((top for top in (255.0, 32767.0, 65535.0) if highest <= top), highest)
-    top = float(limit if limit is not None else np.iinfo(samples.dtype).max)
+    top = float(np.iinfo(samples.dtype).max)
     if samples.dtype.itemsize > 1 and 0 < highest <= 255:
         warnings.warn(f"{where}: {8 * samples.dtype.itemsize}-bit samples hold 8-bit values; 255 is taken for full scale",
                       stacklevel=3)  # fmt: skip
@@ -42,12 +41,21 @@ def full_scale(samples: Array, where: str, *, limit: int | None = None) -> float
     return 32767.0 if samples.dtype == np.uint16 and highest <= 32767 else top
 
 
+def to_echo(samples: Array, scale: float) -> Float[np.ndarray, "*shape"]:
+    """Samples as amplitudes, in single precision; NaN where a sample is not finite."""
+    return np.where(np.isfinite(samples), samples / scale, np.nan).astype(np.float32)
+
+
 def to_samples(echo: Array, like: Array, scale: float) -> Array:
-    """Amplitudes as samples of the type of ``like``, rounded; where they are NaN the samples of ``like``."""
-    values = np.where(np.isnan(echo), 0.0, echo) * scale
+    """Amplitudes as samples of the type of ``like``, rounded; those of ``like`` where nothing changed or is known (NaN).
+
+    An amplitude holds 24 bits: a sample of 32 would not come back from it.
+    """
+    same = np.isnan(echo) | (echo == to_echo(like, scale))
+    values = np.where(same, 0.0, echo) * scale
     if like.dtype.kind != "f":
         values = np.rint(np.clip(values, 0, min(scale, np.iinfo(like.dtype).max)))
-    kept: Array = np.where(np.isnan(echo), like, values.astype(like.dtype))
+    kept: Array = np.where(same, like, values.astype(like.dtype))
     return kept
 
 
@@ -123,7 +131,7 @@ def read_record(record: Record, content: bytes) -> Float[np.ndarray, "channels 1
     for c, (dtype, scale) in enumerate(zip(record.dtypes, record.scales, strict=True)):
         for p, (offset, count) in enumerate(zip(record.offsets[c], record.counts[c], strict=True)):
             samples = np.frombuffer(content, dtype=dtype, count=int(count), offset=int(offset))
-            echo[c, 0, p, : len(samples)] = samples / scale
+            echo[c, 0, p, : len(samples)] = to_echo(samples, scale)
     return echo
 
 

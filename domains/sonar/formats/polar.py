@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.sonar.formats.common import Array, check_shape, full_scale, read_bytes, to_samples, write_bytes
+from domains.sonar.formats.common import Array, check_shape, full_scale, read_bytes, to_echo, to_samples, write_bytes
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 
@@ -53,7 +53,7 @@ def read(path: Path) -> Recording:
             expected="numbers (rows, columns) or (n, rows, columns)",
         )
     scale = full_scale(samples, str(path))
-    echo = samples.reshape(-1, 1, *samples.shape[-2:]).astype(np.float32) / np.float32(scale)
+    echo = to_echo(samples, scale).reshape(-1, 1, *samples.shape[-2:])
     if "mask" in arrays:
         mask = arrays["mask"].astype(bool)
         if mask.shape != samples.shape and mask.shape != samples.shape[-2:]:
