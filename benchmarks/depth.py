@@ -22,6 +22,7 @@ from benchmarks.step import _positive
 from domains.digits import Digits
 from domains.digits.classifier import DigitFeatures
 from vaegan.drawing import grid
+from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.metrics.generation import frechet_distance, precision_recall
 from vaegan.models import DCGANConfig
@@ -131,10 +132,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--n", type=_positive, default=1000, help="draws looked at, in hundreds")
     options = parser.parse_args(arguments)
     found: dict[str, Any] = {"environment": environment(), "options": {k: str(v) for k, v in vars(options).items()}}
+    every = cases(options.width, options.discriminator_width, options.layers)
+    chosen = {name: case for name, case in every.items() if options.only in name}
+    if not chosen:
+        known = "; ".join(every)
+        raise UserError(f"no net's name holds {options.only!r}", expected=f"a part of {known}", mend="set --only")
     options.out.mkdir(parents=True, exist_ok=True)
-    for name, case in cases(options.width, options.discriminator_width, options.layers).items():
-        if options.only not in name:
-            continue
+    for name, case in chosen.items():
         picture = options.out / f"{name.replace(', ', '-').replace(' ', '-').replace('(', '').replace(')', '')}.png"
         found[name] = run(
             case,

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from benchmarks.step import _positive
 from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
@@ -118,14 +119,16 @@ def main(arguments: Sequence[str]) -> None:
     """Prints a line a variant, and writes all as JSON where asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks vae_failure", description=__doc__)
     parser.add_argument("--data", type=Path, help="faces; by default the recipe's own")
-    parser.add_argument("--samples", type=int, default=3000, help="training samples of each variant")
-    parser.add_argument("--n", type=int, default=200, help="test items")
+    parser.add_argument("--samples", type=_positive, default=3000, help="training samples of each variant")
+    parser.add_argument("--n", type=_positive, default=200, help="test items")
     parser.add_argument("--only", nargs="*", help="names of variants")
     parser.add_argument("--out", type=Path, help="a JSON file")
     options = parser.parse_args(list(arguments))
     unknown = set(options.only or ()) - set(VARIANTS)
     if unknown:
-        raise UserError(f"unknown variants {sorted(unknown)}", expected=f"some of {', '.join(VARIANTS)}")
+        raise UserError(
+            f"unknown variants {sorted(unknown)}", expected=f"some of {'; '.join(VARIANTS)}", mend="set --only"
+        )
     recipe: Recipe = plugins.recipes()[RECIPE].with_data(options.data)
     rows: dict[str, Any] = {}
     for name in options.only or VARIANTS:

@@ -182,6 +182,29 @@ def test_an_archive_is_read(tmp_path: Path) -> None:
         Digits(tmp_path).everything()
 
 
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"y_train": np.array(["cat", "dog"] * 10)}, "labels of type <U3; expected whole numbers from 0"),
+        ({"y_train": np.arange(20) + 0.5}, "labels of type float64; expected whole numbers"),
+        ({"y_train": np.arange(20) - 5}, "labels from -5 to 14; expected 0 to 14"),
+        ({"y_train": np.arange(20), "class_names": np.array(["cat", "dog"])}, "labels from 0 to 19; expected 0 to 1"),
+        ({"x_train": noise(0, 28, 28)}, r"pictures of shape \(0, 28, 28\); expected at least one"),
+        ({"x_train": noise(20, 0, 28)}, r"pictures of shape \(20, 0, 28\)"),
+    ],
+)
+def test_empty_pictures_and_labels_without_a_class_are_refused(tmp_path: Path, arrays, said: str) -> None:
+    np.savez(tmp_path / "a.npz", **{"x_train": noise(20, 28, 28), **arrays})
+    with pytest.raises(DataError, match=said):
+        Digits(tmp_path).everything()
+
+
+def test_an_idx_file_of_no_pictures_is_refused(tmp_path: Path) -> None:
+    idx(tmp_path / "train-images-idx3-ubyte", noise(0, 28, 28))
+    with pytest.raises(DataError, match="at least one"):
+        Digits(tmp_path).everything()
+
+
 def test_folders_name_the_classes_and_the_split(tmp_path: Path) -> None:
     for part, count in (("training", 12), ("testing", 2)):
         for name in ("3", "7"):

@@ -72,7 +72,7 @@ def test_a_recipe_runs_small_from_end_to_end(name, tmp_path, capsys) -> None:
     run = vaegan.load(out)
     assert run.model.generates or run.model.restores
     if run.model.generates:
-        assert run.sample(2).shape == (2, *recipe.domain.spec.shape)
+        assert run.sample(2).shape == (2, *run.domain.spec.shape)
     if run.model.restores and name.split("/")[0] in PICTURES:
         _a_picture_comes_back(run, tmp_path)
 

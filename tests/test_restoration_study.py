@@ -11,6 +11,7 @@ import pytest
 import torch
 from skimage.metrics import mean_squared_error, normalized_root_mse, structural_similarity
 
+from benchmarks.__main__ import main as benchmark
 from benchmarks.vae_failure import Mispaired
 from domains.faces import Faces
 from recipes.faces.restoration import CONDITION
@@ -84,8 +85,10 @@ def test_the_study_s_sample_pairs_are_read_and_scored(test_data: Path) -> None:
 def test_studies_are_found_and_name_recipes() -> None:
     studies = plugins.studies()
     assert {"humanface8000", "digits", "faces"} <= set(studies)
-    for name in ("humanface8000", "faces"):
-        assert set(studies[name].recipes) <= set(plugins.recipes())
+    recipes = plugins.recipes()
+    for study in studies.values():
+        shapes = {recipes[name].domain.spec.shape for name in study.recipes}
+        assert len(shapes) == 1, "one page shows one kind of signal"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,14 @@ def test_a_study_s_recipes_are_compared_where_no_run_is_named(monkeypatch, tmp_p
     with pytest.raises(UserError, match="enough"):
         comparing.compare([], study="humanface8000")
     assert tuple(asked) == HUMANFACE8000.recipes
+
+
+@pytest.mark.parametrize("name", ["vae_failure", "depth"])
+def test_a_benchmark_says_which_variants_it_knows(name, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert benchmark([name, "--only", "nope"]) == 2
+    assert "set --only" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
 
 
 def test_wrong_partners_are_the_next_item_s_truth() -> None:

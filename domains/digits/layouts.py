@@ -107,8 +107,19 @@ def read_digits(found: Found) -> Labelled:
     """Reads what was found.
 
     Raises:
-        DataError: for files that are broken, or do not fit together.
+        DataError: for files that are broken, or do not fit together, and for empty pictures or labels that name no class.
     """
+    read = _read(found)
+    if not read.images.size:
+        told = f"{found.source} holds pictures of shape {read.images.shape}"
+        raise DataError(told, expected="at least one, of at least one pixel", mend=MEND)
+    if read.labels is not None and (read.labels.min() < 0 or read.labels.max() >= len(read.class_names)):
+        told = f"{found.source} holds labels from {read.labels.min()} to {read.labels.max()}"
+        raise DataError(told, expected=f"0 to {max(0, len(read.class_names) - 1)}", mend=MEND)
+    return read
+
+
+def _read(found: Found) -> Labelled:
     if found.kind == "idx":
         return _read_idx_set(found)
     if found.kind == "cifar":
@@ -204,7 +215,10 @@ def _read_npz(path: Path) -> Labelled:
     joined = np.concatenate([images for images, _ in pairs])
     labels = None
     if all(known is not None for _, known in pairs):
-        labels = np.concatenate([np.ravel(known).astype(np.int64) for _, known in pairs if known is not None])
+        raw = np.concatenate([np.ravel(known) for _, known in pairs if known is not None])
+        if raw.dtype.kind not in "iubf" or (raw != np.floor(raw)).any():
+            raise DataError(f"{path}: labels of type {raw.dtype}", expected="whole numbers from 0", mend=MEND)
+        labels = raw.astype(np.int64)
     if "class_names" in arrays:
         names: tuple[str, ...] = tuple(str(name) for name in arrays["class_names"].tolist())
     else:
