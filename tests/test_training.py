@@ -163,6 +163,42 @@ def test_mixed_signals_are_sums_of_two_of_the_batch() -> None:
     assert 0.3 < same < 0.7
 
 
+@pytest.mark.parametrize("length", [31, 32])
+def test_surrogates_keep_spectrum_mean_and_what_channels_share(length) -> None:
+    signals = np.random.default_rng(0).normal(1.0, 2.0, (40, 2, length)).astype(np.float32)
+    data = replace(waves(40), signals=signals)
+    plain, new = (
+        Feed(data, lambda x: x, None, batch=40, device=torch.device("cpu"), surrogates=share)(3, 0.0)[0].x
+        for share in (0.0, 1.0)
+    )
+    before, after = torch.fft.rfft(plain), torch.fft.rfft(new)
+    torch.testing.assert_close(after.abs(), before.abs(), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(new.mean(-1), plain.mean(-1))
+    # Between channels phases stay; between frequencies they do not.
+    torch.testing.assert_close(
+        after[:, 0] * after[:, 1].conj(), before[:, 0] * before[:, 1].conj(), atol=1e-2, rtol=1e-3
+    )
+    assert not torch.isclose(new, plain, atol=0.1).flatten(1).all(1).any()
+
+
+def test_surrogates_are_of_the_share_that_is_asked_for_and_of_whole_signals() -> None:
+    same = (feed(surrogates=0.5, batch=64)(0, 0.0)[0].x == feed(batch=64)(0, 0.0)[0].x).flatten(1).all(1)
+    assert 0.3 < same.float().mean() < 0.7
+    for gaps, signals in ((True, waves().signals), (False, waves().signals.reshape(64, 1, 8, -1))):
+        with pytest.raises(DataError, match="set surrogates to 0"):
+            Feed(
+                replace(waves(), signals=signals),
+                lambda x: x,
+                None,
+                batch=4,
+                device=torch.device("cpu"),
+                surrogates=0.5,
+                gaps=gaps,
+            )
+    with pytest.raises(UserError, match=r"surrogates is -0\.1"):
+        TrainingConfig(surrogates=-0.1)
+
+
 def test_sums_have_no_class_and_no_recorded_damage() -> None:
     pairs = replace(waves(), observed=waves().signals)
     with pytest.raises(DataError, match="set mix to 0"):

@@ -31,6 +31,7 @@ def _restoring(minutes: float, batch: int = 8) -> tuple[Stage, ...]:
                 optimizer=Adam(lr=1e-3),
                 flip=True,
                 mix=0.5,
+                surrogates=0.5,
                 clip=0.2,
                 warmup=0.03,
             ),
@@ -44,6 +45,7 @@ def _restoring(minutes: float, batch: int = 8) -> tuple[Stage, ...]:
                 optimizer=Adam(lr=3e-5),
                 flip=True,
                 mix=0.5,
+                surrogates=0.5,
                 clip=0.2,
             ),
         ),
@@ -56,8 +58,8 @@ DENOISE = Recipe(
     model=StandardisedConfig(
         latent=16, width=32, widest=96, depth=4, patch=4, discriminator_width=16, discriminator_hidden=64
     ),
-    # The last one teaches it to leave alone what is nearly clean.
-    degradations=("eog", "emg", "eog", "emg", "eog+emg snr=2..30 dB"),
+    # The last two teach it to leave alone what is nearly clean.
+    degradations=("eog", "emg", "eog", "emg", "eog+emg snr=2..30 dB", "eog+emg snr=15..40 dB"),
     stages=_restoring(30.0),
     evaluation=Evaluation(conditions=BOTH, n=200, spread=4),
 )

@@ -85,6 +85,9 @@ class TrainingConfig:
         mix: probability with which a signal is replaced by a sum of two, ``cos(φ) x_i + sin(φ) x_j`` with φ uniform in a
             quarter turn: for signals that add up and have no level of their own, such as EEG, where there are few of them
             (after Zhang et al. 2018).
+        surrogates: probability with which a signal of one axis gets new phases at random, the same in all channels, and
+            keeps its spectrum (Theiler et al. 1992; for EEG, Schwabedal et al. 2018): a few minutes of a slow rhythm are
+            soon known by heart otherwise.
         precision: ``"auto"`` takes bf16 on a GPU that has it, single precision elsewhere.
         seed: of everything that is drawn.
         log_every: steps from one line of the log to the next.
@@ -103,6 +106,7 @@ class TrainingConfig:
     clip: float = 1.0
     flip: bool = False
     mix: float = 0.0
+    surrogates: float = 0.0
     precision: Precision = "auto"
     seed: int = 0
     log_every: int = 25
@@ -124,7 +128,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise UserError(f"{name} is {value}", expected="a number of 0 or more", mend=f"set {name}")
-        if not 0.0 <= self.mix <= 1.0:
-            raise UserError(f"mix is {self.mix}", expected="0 to 1", mend="set mix")
+        for name in ("mix", "surrogates"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UserError(f"{name} is {getattr(self, name)}", expected="0 to 1", mend=f"set {name}")
         if not (isfinite(self.optimizer.lr) and self.optimizer.lr > 0):
             raise UserError(f"lr is {self.optimizer.lr}", expected="a number above 0", mend="set optimizer.lr")

@@ -31,6 +31,7 @@ class Feed:
         rank, world: this process and how many there are; each takes its own rows.
         flip: mirror signals along their last axis with probability ½.
         mix: probability with which a signal is replaced by a sum of two; see :class:`~vaegan.training.TrainingConfig`.
+        surrogates: probability with which a signal gets new phases; see there.
         gaps: whether samples may be missing; see :class:`~vaegan.signal.SignalSpec`.
         fixed: each item has one degraded copy, the same in every epoch, as where no clean signals exist.
         classes: 0, or the number of classes that the model is conditioned on.
@@ -49,6 +50,7 @@ class Feed:
         world: int = 1,
         flip: bool = False,
         mix: float = 0.0,
+        surrogates: float = 0.0,
         gaps: bool = False,
         fixed: bool = False,
         classes: int = 0,
@@ -68,7 +70,12 @@ class Feed:
         )
         if mix and (classes or fixed or data.observed is not None):
             raise DataError("a sum of two signals has no class and no recorded damage", mend="set mix to 0")
-        self.mix, self.gaps, self.fixed = mix, gaps, fixed
+        if surrogates and (gaps or classes or fixed or data.observed is not None or data.signals.ndim != 3):
+            raise DataError(
+                "new phases need whole signals of one axis, without classes or recorded damage",
+                mend="set surrogates to 0",
+            )
+        self.mix, self.surrogates, self.gaps, self.fixed = mix, surrogates, gaps, fixed
         self._epoch, self._order = -1, np.arange(0)
         self._signals = self._resident(data.signals)
         self._observed = None if data.observed is None else self._resident(data.observed)
@@ -80,6 +87,8 @@ class Feed:
         x = self.to_model(self._take(self._signals, rows))
         if self.mix:
             x = _mixed(x, self.mix, generator)
+        if self.surrogates:
+            x = _surrogates(x, self.surrogates, generator)
         flipped = torch.rand(len(rows), generator=generator, device=self.device) < 0.5 if self.flip else None
         partner = None
         if self._observed is not None:
@@ -163,6 +172,19 @@ def _mixed(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
     angle = torch.where(chosen < probability, angle * (pi / 2), torch.zeros_like(angle))
     angle = angle.view(-1, *(1 for _ in x.shape[1:])).to(x)
     return torch.cos(angle) * x + torch.sin(angle) * x.roll(1, dims=0)
+
+
+def _surrogates(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Some signals with phases of their own, one for each frequency and for all channels alike; mean and spectrum stay."""
+    spectrum = torch.fft.rfft(x.float())
+    phases = torch.rand(len(x), 1, spectrum.shape[-1], generator=generator, device=x.device) * (2 * pi)
+    chosen = torch.rand(len(x), 1, 1, generator=generator, device=x.device) < probability
+    # The mean, and at an even length the highest frequency, have no phase but a sign.
+    real = torch.zeros(spectrum.shape[-1], dtype=torch.bool, device=x.device)
+    real[0] = True
+    real[-1] |= x.shape[-1] % 2 == 0
+    turned = torch.polar(torch.ones_like(phases), torch.where(chosen & ~real, phases, torch.zeros_like(phases)))
+    return torch.where(chosen, torch.fft.irfft(spectrum * turned, n=x.shape[-1]).to(x), x)
 
 
 def _mix(*numbers: int) -> int:

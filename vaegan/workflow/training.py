@@ -194,6 +194,7 @@ def _feed(
         world=world,
         flip=stage.training.flip,
         mix=stage.training.mix,
+        surrogates=stage.training.surrogates,
         classes=classes,
     )
 
