@@ -355,6 +355,15 @@ def refuse(self: object, x: Tensor) -> Tensor:
         ({"to_model": lambda self, x: x}, "units", "differs from x by"),
         ({"to_model": lambda self, x: x * 1e6}, "units", r"to_model gives \[-.*\], expected \[-1, 1\]"),
         ({"to_model": refuse}, "units", "RuntimeError: no such unit"),
+        ({"vary": lambda self, x, generator: x[:, :1]}, "vary", r"vary returned .*, expected \(6, 2, 15\)"),
+        ({"vary": lambda self, x, generator: x / 0}, "vary", "not finite"),
+        ({"vary": lambda self, x, generator: x + torch.rand(1)}, "vary", "differs with the same generator"),
+        ({"vary": lambda self, x, generator: -x}, "vary", "the same with two generators"),
+        (
+            {"vary": lambda self, x, generator: x + 3 * torch.rand(1, generator=generator) + 2},
+            "vary",
+            "% of the values outside",
+        ),
         (
             {"degradations": lambda self: {"x": lambda: Broken(lambda x: Measurement(x / 0))}},
             "degradation x",

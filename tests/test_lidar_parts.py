@@ -16,6 +16,7 @@ from domains.lidar.generation import judge, maximum_mean_discrepancy
 from domains.lidar.outliers import METHODS, Removal
 from domains.lidar.ranges import RangeCode
 from domains.lidar.raydrop import count, learn, lost_echoes
+from domains.lidar.vary import NEARER, SWAY, varied
 from domains.lidar.weather import Fog, Rain, Snow
 from vaegan.degradation import build
 from vaegan.errors import UserError
@@ -260,3 +261,49 @@ def test_the_drop_head_draws_echoes_that_are_there_or_not() -> None:
     assert float(noise.std()) == pytest.approx(math.pi / math.sqrt(3), rel=0.05)
     with pytest.raises(UserError, match="missing has 2 values; expected 1"):
         LarsenConfig(missing=(-1.0, -1.0)).build(domain.spec)
+
+
+def varied_ramp(absent: float = math.nan, far: float = 80.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """A wall around the scanner that leans away, with a pole before it and a gap, and variations of it."""
+    x = torch.full((20, 2, 16, 256), 0.5)
+    x[:, 0] = 10.0 + torch.arange(16.0)[:, None] / 4
+    x[:, 0, :, 100:110] = 4.0
+    x[:, :, 3, 50:60] = absent
+    return x, varied(x, far, absent, torch.Generator().manual_seed(0))
+
+
+def test_varied_turns_keep_the_order_along_a_beam_s_column_and_bounded_scales() -> None:
+    x, found = varied_ramp()
+    assert found.shape == x.shape
+    ranges = found[:, 0]
+    steps = ranges.diff(dim=1)
+    wall = torch.isfinite(steps) & (ranges[:, :-1] > 6.5)
+    assert (steps[wall] > 0).all()
+    most = math.exp(NEARER + 4 * SWAY)
+    seen = torch.isfinite(ranges)
+    assert (ranges[seen] <= 13.75 * most).all()
+    assert (ranges[seen] >= 4.0 / most).all()
+    # Nothing is interpolated between the pole and the wall, and no two turns are alike.
+    ratio = ranges[:, 0] / ranges[:, 15]
+    wall_ratio, pole_ratio = 10.0 / 13.75, 1.0
+    assert (((ratio - wall_ratio).abs() < 0.02) | ((ratio - pole_ratio).abs() < 0.02)).all()
+    assert len({round(float(turn.nanmean()), 4) for turn in ranges}) == 20
+    lights = found[:, 1][seen]
+    assert (lights >= 0).all()
+    assert (lights <= 1).all()
+
+
+def test_what_varies_beyond_the_farthest_range_does_not_come_back() -> None:
+    x, found = varied_ramp(absent=0.0, far=11.0)
+    assert (found[:, 0] < 11.0).all()
+    assert (found[:, 0] == 0).float().mean() > (x[:, 0] == 0).float().mean()
+    assert (found[:, 1][found[:, 0] == 0] == 0).all()
+
+
+def test_turns_are_varied_in_model_units_with_their_gaps() -> None:
+    domain = Turns(columns=256)
+    x = domain.to_model(torch.from_numpy(np.array(domain.dataset("train").signals[:2])))
+    one, two = (domain.vary(x, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert torch.equal(one.isnan().all(1), one.isnan().any(1))
+    assert not torch.allclose(one, two, equal_nan=True)
+    assert 0.5 < one.isnan().float().mean() / x.isnan().float().mean() < 2.0

@@ -199,6 +199,24 @@ def test_surrogates_are_of_the_share_that_is_asked_for_and_of_whole_signals() ->
         TrainingConfig(surrogates=-0.1)
 
 
+def test_a_domain_varies_training_signals_before_they_are_degraded() -> None:
+    varied = feed(vary=lambda x, generator: 2.0 * x + torch.rand(1, generator=generator))
+    (one, _), (plain, _) = varied(5, 0.0), feed()(5, 0.0)
+    offset = one.x - 2.0 * plain.x
+    torch.testing.assert_close(offset, offset[0, 0, 0].expand_as(offset))
+    assert 0.0 < offset[0, 0, 0] < 1.0
+    assert torch.equal(one.x, varied(5, 0.0)[0].x)
+    with pytest.raises(DataError, match="set vary to false"):
+        Feed(
+            replace(waves(), observed=waves().signals),
+            lambda x: x,
+            None,
+            batch=4,
+            device=torch.device("cpu"),
+            vary=lambda x, _: x,
+        )
+
+
 def test_sums_have_no_class_and_no_recorded_damage() -> None:
     pairs = replace(waves(), observed=waves().signals)
     with pytest.raises(DataError, match="set mix to 0"):

@@ -100,6 +100,17 @@ class Domain(ABC):
         """
         return self
 
+    def vary(
+        self, x: Float[Tensor, "batch channels *space"], generator: torch.Generator
+    ) -> Float[Tensor, "batch channels *space"]:
+        """Training signals changed at random into others that might have been recorded: for recipes with ``vary``.
+
+        Args:
+            x: signals in model units; NaN in gaps.
+            generator: for everything that is drawn; on the device of ``x``.
+        """
+        return x
+
     def assets(self) -> Mapping[str, np.ndarray[Any, Any]]:
         """Arrays that the domain needs beside its signals, such as recorded artifacts: they are kept with a run."""
         return {}

@@ -25,6 +25,7 @@ from domains.lidar.sequences import split_sequences
 from domains.lidar.simulate import streets
 from domains.lidar.turn_data import HDL64, decode_turns
 from domains.lidar.turn_files import Layout, Raster, nominal_spherical, read_turn, write_marked, write_turn
+from domains.lidar.vary import varied
 from vaegan.baselines import Baseline
 from vaegan.data import SPLITS, SignalSet, Skipped, Split, cached_arrays, file_sha256
 from vaegan.degradation import Degradation
@@ -126,6 +127,11 @@ class Turns(Domain):
             Axis("azimuth", self.columns, 2 * math.pi / self.columns, "rad", periodic=True),
         )
         return SignalSpec(1 + self.reflectance, axes, unit="m", value_range=(0.0, self.far), gaps=self.gaps)
+
+    def vary(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Nearer or farther, wider or narrower, brighter or darker; see :mod:`domains.lidar.vary`."""
+        absent = math.nan if self.gaps else 0.0
+        return self.to_model(varied(self.to_physical(x), self.far, absent, generator))
 
     def dataset(self, split: Split) -> SignalSet:
         """The turns of a split; see :func:`domains.lidar.sequences.split_sequences`.

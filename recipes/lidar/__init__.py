@@ -65,6 +65,7 @@ TURN_STAGES = (
             batch=2,
             optimizer=Adam(lr=1e-3),
             flip=True,
+            vary=True,
             clip=0.2,
             warmup=0.03,
             precision="bf16-mixed",
@@ -72,7 +73,9 @@ TURN_STAGES = (
     ),
     Stage(
         ModernObjective(beta=1e-6, feature=0.002, adversarial=0.0002),
-        TrainingConfig(samples=40_000, cpu_minutes=2.0, batch=2, optimizer=Adam(lr=3e-5), flip=True, clip=0.2),
+        TrainingConfig(
+            samples=40_000, cpu_minutes=2.0, batch=2, optimizer=Adam(lr=3e-5), flip=True, vary=True, clip=0.2
+        ),
     ),
 )
 

@@ -74,6 +74,8 @@ def check_domain(domain: Domain) -> list[Check]:
         checks.append(_attempt("groups", lambda: _check_groups(sets)))
     if all(check.passed for check in checks):
         checks.append(_attempt("units", lambda: _check_units(domain, sets["train"])))
+        if type(domain).vary is not Domain.vary:
+            checks.append(_attempt("vary", lambda: _check_vary(domain, sets["train"])))
     return checks + _check_degradations(domain, spec)
 
 
@@ -161,6 +163,27 @@ def _check_units(domain: Domain, signals: SignalSet) -> str:
             f"to_physical(to_model(x)) differs from x by {error:.1e} (relative), expected at most 1e-5."
         )
     return f"to_model gives [{least:.3f}, {greatest:.3f}], and to_physical inverts it to {error:.1e}."
+
+
+def _check_vary(domain: Domain, signals: SignalSet) -> str:
+    x = domain.to_model(torch.from_numpy(_inspected(signals))).float()
+    one, again, other = (domain.vary(x.clone(), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    if one.shape != x.shape or one.dtype != x.dtype:
+        raise ContractError(f"vary returned {tuple(one.shape)} {one.dtype}, expected {tuple(x.shape)} {x.dtype}.")
+    if torch.isinf(one).any() or (not domain.spec.gaps and one.isnan().any()):
+        raise ContractError("vary made values that are not finite.")
+    if not torch.equal(one.isnan().any(1), one.isnan().all(1)):
+        raise ContractError("vary made gaps in some channels only, expected NaN in every channel of a gap.")
+    if not torch.allclose(one, again, equal_nan=True):
+        raise ContractError("vary differs with the same generator, expected everything drawn from it.")
+    if torch.allclose(one, other, equal_nan=True):
+        raise ContractError("vary is the same with two generators, expected other signals each time.")
+    low, high = domain.spec.value_range
+    values = domain.to_physical(one)
+    outside = float(((values < low) | (values > high)).float().mean())
+    if outside > MOST_OUTSIDE:
+        raise ContractError(f"vary puts {100 * outside:.1f} % of the values outside of {domain.spec.value_range}.")
+    return f"{len(x)} training signals varied, the same with the same generator."
 
 
 def _check_degradations(domain: Domain, spec: SignalSpec) -> list[Check]:

@@ -88,6 +88,8 @@ class TrainingConfig:
         surrogates: probability with which a signal of one axis gets new phases at random, the same in all channels, and
             keeps its spectrum (Theiler et al. 1992; for EEG, Schwabedal et al. 2018): a few minutes of a slow rhythm are
             soon known by heart otherwise.
+        vary: let the domain change each signal into another that might have been recorded
+            (:meth:`~vaegan.domain.Domain.vary`), where there are few.
         precision: ``"auto"`` takes bf16 on a GPU that has it, single precision elsewhere.
         seed: of everything that is drawn.
         log_every: steps from one line of the log to the next.
@@ -107,6 +109,7 @@ class TrainingConfig:
     flip: bool = False
     mix: float = 0.0
     surrogates: float = 0.0
+    vary: bool = False
     precision: Precision = "auto"
     seed: int = 0
     log_every: int = 25

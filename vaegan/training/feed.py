@@ -32,6 +32,7 @@ class Feed:
         flip: mirror signals along their last axis with probability ½.
         mix: probability with which a signal is replaced by a sum of two; see :class:`~vaegan.training.TrainingConfig`.
         surrogates: probability with which a signal gets new phases; see there.
+        vary: what changes training signals, in model units, into others of their kind, or nothing.
         gaps: whether samples may be missing; see :class:`~vaegan.signal.SignalSpec`.
         fixed: each item has one degraded copy, the same in every epoch, as where no clean signals exist.
         classes: 0, or the number of classes that the model is conditioned on.
@@ -51,6 +52,7 @@ class Feed:
         flip: bool = False,
         mix: float = 0.0,
         surrogates: float = 0.0,
+        vary: Callable[[Tensor, torch.Generator], Tensor] | None = None,
         gaps: bool = False,
         fixed: bool = False,
         classes: int = 0,
@@ -75,7 +77,9 @@ class Feed:
                 "new phases need whole signals of one axis, without classes or recorded damage",
                 mend="set surrogates to 0",
             )
-        self.mix, self.surrogates, self.gaps, self.fixed = mix, surrogates, gaps, fixed
+        if vary and (fixed or data.observed is not None):
+            raise DataError("a varied signal has no recorded damage", mend="set vary to false")
+        self.mix, self.surrogates, self.vary, self.gaps, self.fixed = mix, surrogates, vary, gaps, fixed
         self._epoch, self._order = -1, np.arange(0)
         self._signals = self._resident(data.signals)
         self._observed = None if data.observed is None else self._resident(data.observed)
@@ -85,6 +89,8 @@ class Feed:
         generator = torch.Generator(self.device).manual_seed(_mix(self.seed, step, self.rank))
         rows = self._rows(step)
         x = self.to_model(self._take(self._signals, rows))
+        if self.vary:
+            x = self.vary(x, generator)
         if self.mix:
             x = _mixed(x, self.mix, generator)
         if self.surrogates:

@@ -195,6 +195,7 @@ def _feed(
         flip=stage.training.flip,
         mix=stage.training.mix,
         surrogates=stage.training.surrogates,
+        vary=domain.vary if stage.training.vary else None,
         classes=classes,
     )
 

@@ -1,0 +1,59 @@
+"""Turns that might have been recorded, made of those that were: a drive of a minute is soon known by heart."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+NEARER = 0.3
+"""Largest change of all ranges of a turn, as a logarithm."""
+HARMONICS = 4
+SWAY = 0.12
+"""Largest change of each harmonic of the azimuth, as a logarithm of the range."""
+WIDER = 0.3
+"""Largest relative change of the width of things."""
+STEP = 0.05
+"""Relative step of the range from which two neighbouring columns show two things, between which nothing is interpolated."""
+GAIN = 0.3
+"""Largest change of the reflectance, as a logarithm."""
+
+
+def varied(
+    x: Float[Tensor, "batch channels rows columns"], far: float, absent: float, generator: torch.Generator
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Turns with ranges scaled by a smooth function of the azimuth, their columns stretched and squeezed, and another gain.
+
+    What a beam meets keeps its order along a column.
+
+    Args:
+        x: ranges in metres and, perhaps, reflectances from 0 to 1.
+        far: metres; ranges that come to lie beyond it do not come back.
+        absent: what stands for no echo: NaN, or 0.
+        generator: for everything that is drawn.
+    """
+    n, columns = len(x), x.shape[-1]
+    draws = torch.rand(n, 4 + 2 * HARMONICS, generator=generator, device=x.device) * 2.0 - 1.0
+    azimuth = torch.arange(columns, device=x.device) * (2.0 * math.pi / columns)
+    # Where each column looks: a circle that runs ahead of itself and falls back, monotone as WIDER is below 1.
+    source = azimuth + draws[:, :1].abs() * WIDER * torch.sin(azimuth + draws[:, 1:2] * math.pi)
+    place = source * (columns / (2.0 * math.pi))
+    first = place.floor()
+    part = (place - first)[:, None, None]
+    left, right = (_columns(x, (first.long() + step) % columns) for step in (0, 1))
+    near, next_ = left[:, :1], right[:, :1]
+    joined = (near - next_).abs() < STEP * torch.minimum(near, next_)
+    out = torch.where(joined, torch.lerp(left, right, part), torch.where(part < 0.5, left, right))
+    order = torch.arange(1, HARMONICS + 1, device=x.device)[:, None]
+    amplitudes, phases = draws[:, 4 : 4 + HARMONICS, None] * SWAY, draws[:, 4 + HARMONICS :, None] * math.pi
+    waves = (amplitudes * torch.sin(order * azimuth + phases)).sum(1)
+    ranges = out[:, :1] * torch.exp(draws[:, 2:3] * NEARER + waves)[:, None, None]
+    light = (out[:, 1:] * torch.exp(draws[:, 3] * GAIN).view(-1, 1, 1, 1)).clamp(max=1.0)
+    return torch.where(ranges >= far, absent, torch.cat([ranges, light], dim=1))
+
+
+def _columns(x: Tensor, index: Tensor) -> Tensor:
+    """(batch, channels, rows, columns) of each item's own choice of columns, (batch, columns)."""
+    return torch.gather(x, -1, index[:, None, None].expand(-1, *x.shape[1:3], -1))
