@@ -21,6 +21,7 @@ from tests.reports import (
     tradeoff,
     uncertainty,
 )
+from vaegan.cli.tables import show
 from vaegan.evaluation import write_report
 from vaegan.signal import SignalSpec
 
@@ -99,6 +100,42 @@ def test_every_part_stands_alone(tmp_path: Path, part: str) -> None:
     write_report(tmp_path / "report.html", title="t", metrics={}, **{part: made[part]()})
     page = check_accessible((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.all("h2")
+
+
+def test_many_conditions_are_folded_away_below_the_first(tmp_path: Path) -> None:
+    pages = {}
+    for n in (9, 10):
+        numbers = {f"noise sigma={i}/255": methods(28.1) for i in range(n)}
+        write_report(tmp_path / "report.html", title="t", metrics={"restoration": numbers})
+        pages[n] = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert pages[n].count('<span class="tag win">') == n - 1
+    assert "The other" not in pages[9]
+    assert "The other 9 conditions" in pages[10]
+
+
+def test_a_domain_s_own_measures_stand_before_the_general_ones(tmp_path: Path) -> None:
+    numbers = {CONDITION: methods(28.1)}
+    for by in numbers[CONDITION].values():
+        by["rrmse_t"] = entry(0.8, 0.1, "1", "lower")
+    write_report(tmp_path / "report.html", title="t", metrics={"restoration": numbers})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    head = page[page.index("<thead") : page.index("</thead>")]
+    assert head.index("psnr") < head.index("rrmse_t") < head.index("mae")
+
+
+def test_the_terminal_shows_a_domain_s_own_measures(capsys) -> None:
+    numbers = {CONDITION: methods(28.1)}
+    for by in numbers[CONDITION].values():
+        by["ssim"], by["nrmse"] = entry(0.912), entry(0.345)
+    show({"restoration": numbers})
+    plain = capsys.readouterr().out
+    assert all(word in plain for word in ("SSIM", "NRMSE", "0.912", "0.345"))
+    for by in numbers[CONDITION].values():
+        by["rrmse_t"] = entry(0.678)
+    show({"restoration": numbers})
+    own = capsys.readouterr().out
+    assert all(word in own for word in ("rrmse_t", "0.678"))
+    assert "SSIM" not in own
 
 
 def test_extractors_never_share_a_table(tmp_path: Path) -> None:

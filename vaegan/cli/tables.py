@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+GENERAL = ("psnr", "ssim", "mse", "mse_255", "rmse", "mae", "nrmse")
+TITLES = {"ssim": "SSIM", "nrmse": "NRMSE"}
 SHOWN = ("fid", "kid", "is", "precision", "recall", "f1", "density", "coverage")
 
 
@@ -16,7 +18,12 @@ def show(metrics: dict[str, Any]) -> None:
         n = next(iter(methods.values()))["psnr"]["n"]
         table = Table(title=f"{condition}  (n = {n})", title_justify="left", box=None, header_style="bold")
         table.add_column("method")
-        for heading in ("PSNR dB", "95 % interval", "SSIM", "NRMSE"):
+        # A domain's own measures say more of its signals than the general ones.
+        further = [name for name in next(iter(methods.values())) if name.partition("[")[0] not in GENERAL][:3] or [
+            "ssim",
+            "nrmse",
+        ]
+        for heading in ("PSNR dB", "95 % interval", *(TITLES.get(name, name) for name in further)):
             table.add_column(heading, justify="right")
         best = max(methods, key=lambda method: methods[method]["psnr"]["mean"])
         for method, row in methods.items():
@@ -25,8 +32,7 @@ def show(metrics: dict[str, Any]) -> None:
                 method,
                 f"{row['psnr']['mean']:.2f}",
                 f"{low:.2f} to {high:.2f}",
-                f"{row['ssim']['mean']:.3f}" if "ssim" in row else "",
-                f"{row['nrmse']['mean']:.3f}" if "nrmse" in row else "",
+                *(f"{row[name]['mean']:.3f}" if name in row else "" for name in further),
                 style="bold green" if method == best else "",
             )
         Console().print(table)

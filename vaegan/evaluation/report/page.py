@@ -14,7 +14,7 @@ from vaegan.evaluation import verdict
 from vaegan.evaluation.report.charts import Points, curve
 from vaegan.evaluation.report.comparison import Differences, paired_section, summary_section
 from vaegan.evaluation.report.generation import generation_section
-from vaegan.evaluation.report.markup import definitions, duration, escape
+from vaegan.evaluation.report.markup import definitions, duration, escape, fold
 from vaegan.evaluation.report.pictures import HINT, ZOOM
 from vaegan.evaluation.report.points import MARK, SCRIPT, points_section, policy
 from vaegan.evaluation.report.restoration import pictures_section, results_section, worst_section
@@ -122,6 +122,8 @@ def write_page(path: str | Path, *, title: str, kicker: str, verdict: str, secti
     return Path(path)
 
 
+MOST_LINES = 8
+"""Conditions that are told beside the first one; more of them are folded away."""
 _TAGS = {"win": "ahead", "tie": "level", "loss": "behind"}
 
 
@@ -169,11 +171,12 @@ def _verdict(
     (outcome, first), *others = lines
     besides = [verdict.left_out(against[0], generation)] if against else []
     soft = " ".join(words for words in [*besides, verdict.tally(against)] if words)
-    items = "".join(f'<li><span class="tag {o}">{_TAGS[o]}</span>{escape(words)}</li>' for o, words in others)
+    items = [f'<li><span class="tag {o}">{_TAGS[o]}</span>{escape(words)}</li>' for o, words in others]
+    shown = f"<ul>{''.join(items)}</ul>" if items else ""
     return (
         f'<div class="verdict {outcome}"><p class="main">{escape(first)}</p>'
         + (f'<p class="soft">{escape(soft)}</p>' if soft else "")
-        + (f"<ul>{items}</ul>" if items else "")
+        + (shown if len(items) <= MOST_LINES else fold(f"The other {len(items)} conditions", shown))
         + "</div>"
     )
 

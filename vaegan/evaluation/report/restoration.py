@@ -30,7 +30,7 @@ def results_section(conditions: Mapping[str, Any], restoration: Restoration | No
     for condition, methods in conditions.items():
         times = {} if restoration is None else restoration.ms_per_item
         strengths = {} if restoration is None else restoration.strengths.get(condition, {})
-        rows = ordered(methods, own)
+        rows = {method: _own_first(by) for method, by in ordered(methods, own).items()}
         parts.append(f"<h3>{escape(condition)}</h3>{dots(rows, own)}")
         parts.append(results_table(f"Restoration, {condition}", rows, own=own, times=times))
         parts.append(_tuning_note(strengths, None if restoration is None else restoration.tuned.get(condition)))
@@ -43,6 +43,12 @@ def results_section(conditions: Mapping[str, Any], restoration: Restoration | No
     )
     used = [metric for methods in conditions.values() for by in methods.values() for metric in by]
     return intro + "".join(parts) + glossary(MEANINGS, list(dict.fromkeys(used)))
+
+
+def _own_first(by: Mapping[str, Any]) -> dict[str, Any]:
+    """The domain's own measures before the general ones, but for the first: a wide table is cut at its right."""
+    first, *others = by
+    return {name: by[name] for name in (first, *sorted(others, key=lambda name: name in MEANINGS))}
 
 
 def _tuning_note(strengths: Mapping[str, float], tuned: int | None) -> str:
