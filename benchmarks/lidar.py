@@ -26,7 +26,7 @@ from domains.lidar.projection import project, to_points, unfolded_rings
 from vaegan import plugins
 from vaegan.domain import Recording
 from vaegan.errors import UserError
-from vaegan.run import Run, load
+from vaegan.run import Run, load, ready
 
 TURN_BUDGET, SCAN_BUDGET, PROJECTION_BUDGET = 100.0, 5.0, 5.0
 """Milliseconds: a sensor of 10 Hz, a scanner of 40 Hz with time left, and a twentieth of a turn."""
@@ -36,7 +36,7 @@ def untrained(name: str) -> Run:
     """A run of a recipe whose networks have learned nothing: time is that of a trained one."""
     recipe = plugins.recipes()[name]
     torch.manual_seed(0)
-    return Run(Path(), name, recipe, recipe.model.build(recipe.domain.spec).eval())
+    return Run(Path(), name, recipe, ready(recipe.model.build(recipe.domain.spec)))
 
 
 def street(path: Path) -> Path:
@@ -77,7 +77,7 @@ def measure(turn: Path | None, run: Path | None, scan_run: Path | None, repeats:
         size = (domain.rows, domain.columns)
         scans = planar.domain
         assert isinstance(scans, PlanarScans)
-        signals = replace(scans, data=None).dataset("test").signals[:1]
+        signals = replace(scans, data=None, test=()).dataset("test").signals[:1]
         scan = Recording(np.asarray(signals), Path("scan"), "array")
         clean = dense.restore(recording)
         times = {

@@ -17,7 +17,7 @@ from benchmarks.step import _positive
 from vaegan import plugins
 from vaegan.domain import Recording
 from vaegan.errors import UserError
-from vaegan.run import Run, load
+from vaegan.run import Run, load, ready
 
 RECIPE = "sonar/despeckle"
 ROWS, COLUMNS = 480, 320
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     if chosen.run is None:
         recipe = plugins.recipes()[RECIPE]
         torch.manual_seed(0)
-        run = Run(Path("untrained"), RECIPE, recipe, recipe.model.build(recipe.domain.spec).eval())
+        run = Run(Path("untrained"), RECIPE, recipe, ready(recipe.model.build(recipe.domain.spec)))
     else:
         run = load(chosen.run)
     print(json.dumps(measure(run, chosen.frames, chosen.rows, chosen.columns), indent=2))

@@ -43,7 +43,7 @@ def scan(axes: Axes, signal: Array, limit: float) -> None:
     bearing = np.linspace(-np.pi / 2, np.pi / 2, signal.shape[-1])
     axes.scatter(-signal[0] * np.sin(bearing), signal[0] * np.cos(bearing), s=3, color="#0b5a73", linewidths=0)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set(xlim=(-limit, limit), ylim=(-0.1 * limit, 1.2 * limit))
+    axes.set_xlim(-limit, limit)
 
 
 SHOWN: tuple[tuple[str, str, Callable[[Axes, Array, float], None], int], ...] = (

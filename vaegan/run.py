@@ -324,8 +324,15 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
     model = model_config.build(spec, int(config["classes"]))
     weights = folder / "model" / "model.safetensors"
     load_weights(model, load_tensors(weights)[0], "", weights)
-    model, twin = model.to(device).eval(), model_config.build(spec, int(config["classes"])).to(device).eval()
+    model, twin = (ready(m.to(device)) for m in (model, model_config.build(spec, int(config["classes"]))))
     return Run(folder, name, recipe, model, Extras.load(folder / "model", model, twin))
+
+
+def ready(model: Model) -> Model:
+    """The model as it is used: for evaluation, and in the memory layout in which convolutions over two axes are quickest."""
+    if model.spec.dims == 2:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval()
 
 
 def find(path: Path) -> Path:
