@@ -65,11 +65,11 @@ class Sonar(Domain):
 
     Args:
         data: a folder (searched recursively; pictures in class folders) or a file: pictures of 8 or 16 bits, NumPy
-        rasters, XTF, Humminbird, Oculus messages, HDF5 of beams; ``None`` for 200 frames of a simulator
-        (:mod:`domains.sonar.simulator`).
+            rasters, XTF, Humminbird, Oculus messages, HDF5 of beams; ``None`` for 200 frames of a simulator
+            (:mod:`domains.sonar.simulator`).
         size: samples along each axis of an item.
-        scaling: how amplitudes become model units: ``"amplitude"``, ``"power"`` or ``"log"``, see
-        :mod:`domains.sonar.scaling`.
+        scaling: how amplitudes become model units (see :mod:`domains.sonar.scaling`): ``"amplitude"``, ``"power"`` or
+            ``"log"``.
         fit: ``"windows"`` cuts items out of frames at their own resolution; ``"resize"`` squeezes each frame into one item.
         include: only files whose path, name or folder matches this pattern, such as ``fls_*``; several with commas.
         novel: classes that are never trained on, such as ``hook,propeller``: all of their files are in the test split.
