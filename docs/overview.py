@@ -27,19 +27,23 @@ Array = NDArray[Any]
 
 
 def picture(axes: Axes, signal: Array, _limit: float) -> None:
+    """A colour picture."""
     axes.imshow(np.clip(signal.transpose(1, 2, 0) / 255, 0, 1))
 
 
 def frame(axes: Axes, signal: Array, _limit: float) -> None:
+    """A sonar frame, its amplitudes by their square roots."""
     axes.imshow(np.sqrt(np.clip(signal[0], 0, 1)), cmap="copper", aspect="auto")
 
 
 def trace(axes: Axes, signal: Array, limit: float) -> None:
+    """One channel of EEG in microvolts, cut at what is true."""
     axes.plot(1e6 * signal[0], color="#0b5a73", linewidth=0.8)
     axes.set_ylim(-1.1e6 * limit, 1.1e6 * limit)
 
 
 def scan(axes: Axes, signal: Array, limit: float) -> None:
+    """A planar scan from above, the scanner at the bottom."""
     bearing = np.linspace(-np.pi / 2, np.pi / 2, signal.shape[-1])
     axes.scatter(-signal[0] * np.sin(bearing), signal[0] * np.cos(bearing), s=3, color="#0b5a73", linewidths=0)
     axes.set_aspect("equal", adjustable="datalim")
@@ -55,6 +59,7 @@ SHOWN: tuple[tuple[str, str, Callable[[Axes, Array, float], None], int], ...] = 
 
 
 def main() -> None:
+    """Draws one test signal of each run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs=len(SHOWN), type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "_static" / "overview.png")
