@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-GENERAL = ("psnr", "ssim", "mse", "mse_255", "rmse", "mae", "nrmse")
 TITLES = {"ssim": "SSIM", "nrmse": "NRMSE"}
 SHOWN = ("fid", "kid", "is", "precision", "recall", "f1", "density", "coverage")
 
@@ -14,15 +13,15 @@ def show(metrics: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vaegan.metrics.restoration import RESTORATION
+
     for condition, methods in metrics.get("restoration", {}).items():
         n = next(iter(methods.values()))["psnr"]["n"]
         table = Table(title=f"{condition}  (n = {n})", title_justify="left", box=None, header_style="bold")
         table.add_column("method")
         # A domain's own measures say more of its signals than the general ones.
-        further = [name for name in next(iter(methods.values())) if name.partition("[")[0] not in GENERAL][:3] or [
-            "ssim",
-            "nrmse",
-        ]
+        own = [name for name in next(iter(methods.values())) if name.partition("[")[0] not in RESTORATION]
+        further = own[:3] or ["ssim", "nrmse"]
         for heading in ("PSNR dB", "95 % interval", *(TITLES.get(name, name) for name in further)):
             table.add_column(heading, justify="right")
         best = max(methods, key=lambda method: methods[method]["psnr"]["mean"])

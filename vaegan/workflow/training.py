@@ -62,7 +62,7 @@ def train(
     tell_about(data["train"], console if chief else None)
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
         build(condition, recipe.domain.on_split("test").degradations())
-    recipe.degradation()
+    recipe.degradation()  # likewise: it refuses what cannot be built
     sha = data["train"].fingerprint
     folder = out or RUNS / name / identity(name, recipe, sha)
     classes = _classes(recipe, data["train"])

@@ -46,9 +46,8 @@ def results_section(conditions: Mapping[str, Any], restoration: Restoration | No
 
 
 def _own_first(by: Mapping[str, Any]) -> dict[str, Any]:
-    """The domain's own measures before the general ones, but for the first: a wide table is cut at its right."""
-    first, *others = by
-    return {name: by[name] for name in (first, *sorted(others, key=lambda name: name in MEANINGS))}
+    """The domain's own measures before the general ones, but for the PSNR: a wide table is cut at its right."""
+    return {name: by[name] for name in sorted(by, key=lambda name: (name != "psnr", name in MEANINGS))}
 
 
 def _tuning_note(strengths: Mapping[str, float], tuned: int | None) -> str:
