@@ -11,10 +11,21 @@ import torch
 from tests.test_generators import CASES as GENERATING
 from tests.test_objectives_observed import OBJECTIVES as OBSERVED
 from tests.test_restorers import SYSTEMS
-from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.errors import UserError
+from vaegan.models import DenseVAEConfig, LarsenConfig, LarsenGANConfig, RestoringConfig
 from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
-from vaegan.objectives import Batch, Equilibrium, LarsenObjective, ModernObjective, Objective, Step, VAEObjective
+from vaegan.objectives import (
+    Batch,
+    Equilibrium,
+    LarsenObjective,
+    LearnedVAEObjective,
+    ModernObjective,
+    Objective,
+    PriorGANObjective,
+    Step,
+    VAEObjective,
+)
 from vaegan.signal import Axis, SignalSpec
 from vaegan.testing import ContractError, check_model, check_objective
 from vaegan.testing.flops import count_flops
@@ -59,6 +70,7 @@ OBJECTIVES: dict[str, tuple[Objective, ...]] = {
         ModernObjective(feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, bare=0.5, prior_samples=True),
     ),
     "vae": (VAEObjective(), VAEObjective(squared=False, bare=0.5, free_bits=0.02)),
+    "ablations": (PriorGANObjective(), PriorGANObjective(), LearnedVAEObjective(), LearnedVAEObjective(layer=1)),
 }
 
 
@@ -83,6 +95,7 @@ CASES = [
         ("larsen", LARSEN),
         ("modern", {**RESTORING, "larsen": LARSEN["none"]}),
         ("vae", {**RESTORING, **LARSEN}),
+        ("ablations", LARSEN),
     )
     for index in range(len(OBJECTIVES[kind]))
     for name in names
@@ -199,6 +212,43 @@ def test_equilibrium_gates_the_player_that_is_ahead() -> None:
     torn = Equilibrium().gates(sure, sure)  # sure of the real ones, wrong about the fakes: both would wait
     assert bool(torn["decoder"])
     assert bool(torn["discriminator"])
+
+
+@pytest.mark.parametrize(("objective", "costs"), [(PriorGANObjective(), (0, 3, 7)), (LearnedVAEObjective(), (3, 3, 3))])
+def test_the_steps_of_larsens_ablations_cost_what_they_say(objective: Objective, costs: tuple[int, int, int]) -> None:
+    faces = SignalSpec(3, (Axis("height", 64), Axis("width", 64)), "8-bit level", (0, 255))
+    model = LarsenConfig(width=8, decoder_width=8, discriminator_width=8).build(faces).eval()
+    x, z = torch.rand(2, *faces.shape) * 2 - 1, torch.randn(2, 128)
+    with torch.no_grad():
+        once = [
+            count_flops(lambda: model.encode(x)),
+            count_flops(lambda: model.decode(z)),
+            count_flops(lambda: model.judge(x)),
+        ]
+    flops = count_flops(lambda: objective.backward(model, Batch(x, x), None))
+    whole = sum(cost * part for cost, part in zip(costs, once, strict=True))
+    assert 0.9 * whole < flops <= whole, "the first layers need no gradient of their input"
+
+
+def test_the_gan_of_larsens_comparison_is_the_vaegan_without_its_encoder() -> None:
+    whole, model = LarsenConfig().build(PICTURE, 3), LarsenGANConfig().build(PICTURE, 3)
+    for name, player in model.players().items():
+        assert {k: v.shape for k, v in player.state_dict().items()} == {
+            k: v.shape for k, v in whole.players()[name].state_dict().items()
+        }
+    assert model.generates
+    assert not model.restores
+    check_model(model)
+    condition = torch.tensor([0, 1, 2, 1])
+    assert model.sample(4, condition=condition).shape == (4, *PICTURE.shape)
+    x = torch.rand(4, *PICTURE.shape)
+    check_objective(PriorGANObjective(), model, Batch(x, x, condition=condition))
+
+
+def test_larsens_gan_refuses_a_model_of_another_kind() -> None:
+    x = torch.zeros(2, *PICTURE.shape)
+    with pytest.raises(UserError, match="the GAN of a decoder and a discriminator"):
+        PriorGANObjective().losses(DenseVAEConfig().build(PICTURE), Batch(x, x), None)
 
 
 def test_the_step_costs_at_most_15_7_gflop_an_image() -> None:

@@ -5,6 +5,7 @@ from vaegan.models.dcgan import DCGAN, DCGANConfig
 from vaegan.models.diffusion import Diffusion, DiffusionConfig
 from vaegan.models.dncnn import DnCNN, DnCNNConfig
 from vaegan.models.flow import ConditionalFlow, FlowConfig
+from vaegan.models.larsen_gan import LarsenGAN, LarsenGANConfig
 from vaegan.models.latent import LatentModel
 from vaegan.models.pixel_vaegan import PixelVAEGAN, PixelVAEGANConfig
 from vaegan.models.presgan import PresGAN, PresGANConfig
@@ -30,6 +31,8 @@ __all__ = [
     "DnCNNConfig",
     "FlowConfig",
     "LarsenConfig",
+    "LarsenGAN",
+    "LarsenGANConfig",
     "LatentModel",
     "Model",
     "ModelConfig",

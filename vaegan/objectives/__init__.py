@@ -1,5 +1,6 @@
 """What a model is trained for: terms (one equation each) and objectives (one file each)."""
 
+from vaegan.objectives.ablations import LearnedVAEObjective, PriorGANObjective
 from vaegan.objectives.ambient import AmbientObjective
 from vaegan.objectives.autoencoder import AutoencoderObjective
 from vaegan.objectives.base import Batch, Objective, Step
@@ -23,6 +24,7 @@ __all__ = [
     "Equilibrium",
     "GANObjective",
     "LarsenObjective",
+    "LearnedVAEObjective",
     "LikelihoodObjective",
     "ModernObjective",
     "Objective",
@@ -30,6 +32,7 @@ __all__ = [
     "PixelObjective",
     "PixelVAEGANObjective",
     "PresGANObjective",
+    "PriorGANObjective",
     "Step",
     "ThinningObjective",
     "UNetVAEObjective",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,6 +16,19 @@ from vaegan.nn import Verdict
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, detached, gradient, leaf, trainable
 from vaegan.objectives.cut import Noise, as_vaegan, encode, encoder_gradient
+
+
+def likeness(real: Verdict, rebuilt: Verdict, layer: int) -> Float[Tensor, ""]:
+    """L_llike of one layer of the discriminator.
+
+    Raises:
+        UserError: for a layer that it has not.
+    """
+    layers = len(real.features)
+    if not 0 <= layer < layers:
+        found = f"layer {layer} of a discriminator of {layers}"
+        raise UserError(found, expected=f"0 to {layers - 1}", mend="set objective.layer")
+    return terms.learned_similarity(real.features[layer], rebuilt.features[layer])
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ class LarsenObjective(Objective):
         x_p = model.decode(noise.prior, None, batch.condition)
         real, rebuilt, sampled = (model.judge(x, batch.condition) for x in (batch.x, x_tilde, x_p))
         prior = terms.kl_prior(encoded.q)
-        llike = self._likeness(real, rebuilt)
+        llike = likeness(real, rebuilt, self.layer)
         adversarial = terms.gan(real.logits, *self._fakes(rebuilt.logits, sampled.logits))
         return {
             "encoder": prior + llike,
@@ -88,15 +102,15 @@ class LarsenObjective(Objective):
         seen_tilde, seen_p = leaf(x_tilde), leaf(x_p)
         real, rebuilt, sampled = (model.judge(x, batch.condition) for x in (batch.x, seen_tilde, seen_p))
 
-        llike = self._likeness(real, rebuilt)
-        (likeness,) = gradient([llike], [seen_tilde], retain=True)
+        llike = likeness(real, rebuilt, self.layer)
+        (of_likeness,) = gradient([llike], [seen_tilde], retain=True)
         adversarial = terms.gan(real.logits, *self._fakes(rebuilt.logits, sampled.logits))
         *for_dis, opinion_tilde, opinion_p = gradient([adversarial], [*dis, seen_tilde, seen_p])
         assign(dis, for_dis)
 
-        assert likeness is not None and opinion_p is not None, "the discriminator ignores its input"
-        wanted = self.gamma * likeness if opinion_tilde is None else self.gamma * likeness - opinion_tilde
-        handed_back = gradient([x_tilde], encoded.leaves, [likeness], retain=True)
+        assert of_likeness is not None and opinion_p is not None, "the discriminator ignores its input"
+        wanted = self.gamma * of_likeness if opinion_tilde is None else self.gamma * of_likeness - opinion_tilde
+        handed_back = gradient([x_tilde], encoded.leaves, [of_likeness], retain=True)
         assign(dec, gradient([x_tilde], dec, [wanted]), gradient([x_p], dec, [-opinion_p]))
 
         prior = terms.kl_prior(encoded.q)
@@ -115,13 +129,6 @@ class LarsenObjective(Objective):
             "d_sampled": sampled.logits.sigmoid().mean(),
         }
         return Step(detached(logged), gates)
-
-    def _likeness(self, real: Verdict, rebuilt: Verdict) -> Tensor:
-        layers = len(real.features)
-        if not 0 <= self.layer < layers:
-            found = f"layer {self.layer} of a discriminator of {layers}"
-            raise UserError(found, expected=f"0 to {layers - 1}", mend="set objective.layer")
-        return terms.learned_similarity(real.features[self.layer], rebuilt.features[self.layer])
 
     def _fakes(self, rebuilt: Tensor, sampled: Tensor) -> tuple[Tensor, ...]:
         return (rebuilt, sampled) if self.reconstructions_as_fakes else (sampled,)
