@@ -24,26 +24,36 @@ ROWS, COLUMNS = 480, 320
 
 
 def measure(run: Run, frames: int, rows: int, columns: int) -> dict[str, Any]:
-    """Restores single frames one after another, as they would arrive, after one that is not counted."""
+    """Restores single frames one after another, as they would arrive, in either precision, after one that is not counted."""
     generator = np.random.default_rng(0)
     echo = generator.gamma(4.0, 0.1, (frames + 1, 1, 1, rows, columns)).clip(0, 1).astype(np.float32)
-    wall, cpu = [], []
+    took: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    apart = []
     for frame in echo:
-        begun = time.perf_counter(), time.process_time()
-        run.restore(Recording(frame, Path("frame"), "simulated"))
-        wall.append(time.perf_counter() - begun[0])
-        cpu.append(time.process_time() - begun[1])
-    seconds, used = float(np.median(wall[1:])), float(np.median(cpu[1:]))
+        recording, means = Recording(frame, Path("frame"), "simulated"), []
+        for bfloat16, taken in took.items():
+            begun = time.perf_counter(), time.process_time()
+            means.append(run.restore(recording, bfloat16=bfloat16).mean)
+            taken.append((time.perf_counter() - begun[0], time.process_time() - begun[1]))
+        apart.append(float(np.sqrt(np.mean((means[1] - means[0]) ** 2))))
     players = run.model.players()
     return {
         "frame": [rows, columns],
-        "frames_per_second": round(1.0 / seconds, 2),
-        "ms_per_frame": round(1e3 * seconds, 1),
-        # On a machine that does other work too, the clock on the wall tells of that work.
-        "cpu_ms_per_frame": round(1e3 * used, 1),
+        "float32": _rates(took[False][1:]),
+        "bfloat16": {**_rates(took[True][1:]), "rms_difference": round(float(np.mean(apart)), 5)},
         "threads": torch.get_num_threads(),
         "load_before": round(os.getloadavg()[0], 1),
         "parameters": sum(p.numel() for name in ("encoder", "decoder") for p in players[name].parameters()),
+    }
+
+
+def _rates(taken: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Medians: by the clock on the wall, and of the processor's time, as a machine may do other work too."""
+    seconds, used = (float(np.median(column)) for column in zip(*taken, strict=True))
+    return {
+        "frames_per_second": round(1.0 / seconds, 2),
+        "ms_per_frame": round(1e3 * seconds, 1),
+        "cpu_ms_per_frame": round(1e3 * used, 1),
     }
 
 

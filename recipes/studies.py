@@ -34,7 +34,14 @@ DIGITS = Study(
     ),
 )
 
+_LARSEN = tuple(f"faces/celeba64{system}" for system in ("", "-vae", "-gan", "-learned-vae"))
+
 FACES = Study(
-    title="Larsen et al. 2015 on faces: the VAE-GAN beside its VAE.",
-    recipes=("faces/celeba64", "faces/celeba64-vae"),
+    title="Larsen et al. 2015 on faces: the VAE-GAN beside VAE, GAN and VAE with learned similarity.",
+    recipes=_LARSEN,
+)
+
+FACES_SMALL = Study(
+    title="Larsen et al. 2015 on faces, with networks of a quarter of the width: for a CPU.",
+    recipes=tuple(name.replace("celeba64", "celeba64-small") for name in _LARSEN),
 )

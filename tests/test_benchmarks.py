@@ -151,3 +151,12 @@ def test_the_answer_has_its_keys_and_is_silent_json(monkeypatch, capsys) -> None
     assert any("no mixed precision" in note for note in answer["notes"])
     assert main(["step"]) == 0
     assert "times faster than pythae" in capsys.readouterr().out
+
+
+def test_sonar_frames_are_timed_in_either_precision(capsys) -> None:
+    words = ["sonar", "--frames", "2", "--threads", str(torch.get_num_threads()), "--rows", "40", "--columns", "32"]
+    assert main(words) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["frame"] == [40, 32]
+    assert all(answer[precision]["frames_per_second"] > 0 for precision in ("float32", "bfloat16"))
+    assert answer["parameters"] > 100_000

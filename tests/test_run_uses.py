@@ -105,6 +105,17 @@ def test_a_spread_lies_beside_its_file(run: Path, tmp_path: Path, capsys) -> Non
     assert "set --samples" in failed(capsys, "restore", run, source, "--out", out, "--spread")
 
 
+def test_bfloat16_restores_the_same_picture_but_for_rounding(run: Path, tmp_path) -> None:
+    source = tmp_path / "noisy.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)).save(source)
+    words = [str(word) for word in ("restore", run, source, "--out")]
+    assert main([*words, str(tmp_path / "exact")]) == 0
+    assert main([*words, str(tmp_path / "quick"), "--bfloat16"]) == 0
+    exact, quick = (np.asarray(Image.open(tmp_path / name / "noisy.png"), float) for name in ("exact", "quick"))
+    changed = np.abs(exact - np.asarray(Image.open(source), float)).mean()
+    assert 0 < np.abs(quick - exact).mean() < 0.05 * changed
+
+
 def test_fidelity_goes_from_the_last_weights_to_those_before_the_discriminator(run: Path, tmp_path, capsys) -> None:
     source = picture(tmp_path / "face.png")
     loaded = vaegan.load(run)

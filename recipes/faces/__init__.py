@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.faces import Faces
+from recipes.faces.larsen import LARSEN
 from recipes.faces.restoration import RESTORATION
-from vaegan.models import LarsenConfig, RestoringConfig
-from vaegan.objectives import LarsenObjective, ModernObjective, VAEObjective
+from vaegan.models import RestoringConfig
+from vaegan.objectives import ModernObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage
-from vaegan.training import Adam, RMSProp, TrainingConfig
+from vaegan.training import Adam, TrainingConfig
 
 QUICKSTART = Recipe(
     summary="Grey faces in minutes: one network learns to remove noise and to draw new faces.",
@@ -73,51 +74,11 @@ DENOISE_WITHOUT_LATENT = replace(
     model=replace(DENOISE.model, latent=0),
 )
 
-CELEBA64 = Recipe(
-    summary="Larsen et al. 2015 on 64x64 faces: encode, decode, generate.",
-    domain=Faces(size=64),
-    model=LarsenConfig(),
-    stages=(
-        # A few epochs as a plain VAE: a step there takes a third of the time, and the discriminator then begins with faces.
-        Stage(
-            VAEObjective(),
-            TrainingConfig(samples=400_000, cpu_minutes=12.0, batch=16, optimizer=Adam(lr=3e-4), flip=True),
-        ),
-        Stage(
-            LarsenObjective(),
-            TrainingConfig(
-                samples=3_600_000,
-                cpu_minutes=18.0,
-                batch=16,
-                optimizer=RMSProp(),
-                flip=True,
-                clip=0.0,
-                schedule="constant",
-            ),
-        ),
-    ),
-    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=500),
-)
-
-CELEBA64_VAE = Recipe(
-    summary="The yardstick of celeba64: a plain VAE of the same encoder and decoder.",
-    domain=Faces(size=64),
-    model=LarsenConfig(),
-    stages=(
-        Stage(
-            VAEObjective(),
-            TrainingConfig(samples=4_000_000, cpu_minutes=30.0, batch=16, optimizer=Adam(lr=3e-4), flip=True),
-        ),
-    ),
-    evaluation=Evaluation(conditions=("noise sigma=25/255",), n=100, samples=500),
-)
-
 RECIPES = {
     "quickstart": QUICKSTART,
     "denoise": DENOISE,
     "denoise-without-adversary": DENOISE_WITHOUT_ADVERSARY,
     "denoise-without-latent": DENOISE_WITHOUT_LATENT,
-    "celeba64": CELEBA64,
-    "celeba64-vae": CELEBA64_VAE,
+    **LARSEN,
     **RESTORATION,
 }

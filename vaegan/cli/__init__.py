@@ -134,6 +134,9 @@ def _parser() -> _Parser:
         help="0 for the model as it was trained (sharp) to 1 for the least error (soft); default 0",
     )
     restored.add_argument("--overlap", type=float, default=0.5, help="overlap of windows, 0 to below 1")
+    restored.add_argument(
+        "--bfloat16", action="store_true", help="compute in bfloat16: quicker where the hardware has it, and less exact"
+    )
     restored.add_argument("--device", choices=DEVICES, default="auto")
     drawn = command("sample", commands.sample_command, "draw signals from the prior")
     drawn.add_argument("run", type=Path, metavar="RUN")

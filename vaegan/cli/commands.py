@@ -150,6 +150,7 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
                     fidelity=options.fidelity,
                     overlap=options.overlap,
                     keep_spread=options.spread,
+                    bfloat16=options.bfloat16,
                     progress=tell,
                 )
                 written = clean.write(target)
