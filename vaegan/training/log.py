@@ -136,4 +136,7 @@ class Log:
         if len(sure) == 5 and all(real > 0.99 and fake < 0.01 for real, fake in sure):
             self.warn("the discriminator is certain of everything: its saturated loss no longer moves the decoder")
         if len(sure) == 5 and all(abs(real - fake) < 0.005 for real, fake in sure):
-            self.warn("the discriminator cannot tell real from generated at all: it may be dead")
+            self.warn(
+                "the discriminator cannot tell real from generated at all: it may be dead; batch norm in it does that where "
+                "batches are small, as each is normalised by itself: set --model.discriminator-norm group"
+            )
