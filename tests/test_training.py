@@ -22,6 +22,7 @@ from vaegan.objectives.base import Batch
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Adam, AveragedWeights, Feed, RMSProp, TrainingConfig, fit, make_fabric
 from vaegan.training.gating import step_if
+from vaegan.training.log import Log
 from vaegan.training.state import load_tensors, save_tensors
 
 SPEC = SignalSpec(1, (Axis("time", 32, 0.01, "s"),), "V", (-1.0, 1.0))
@@ -288,3 +289,25 @@ def test_two_processes_train_as_one(tmp_path) -> None:
     one = sums([sys.executable, str(script)])
     two = sums([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)])
     assert two == pytest.approx(one, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"d_margin": 13.0}, "wins by far"),
+        ({"d_margin": 0.004}, "cannot tell real from restored"),
+        ({"d_real": 0.995, "d_sampled": 0.004}, "is certain of everything"),
+        ({"d_real": 0.335, "d_sampled": 0.334}, "set --model.discriminator-norm group"),
+        ({"d_margin": 0.5}, None),
+        ({"d_real": 0.6, "d_sampled": 0.3}, None),
+    ],
+)
+def test_a_dead_or_winning_discriminator_is_said_once(terms: dict[str, float], said: str | None) -> None:
+    log = Log(None, None, "")
+    for step in range(7):
+        log.keep(step, {name: torch.tensor(value) for name, value in terms.items()})
+        log.flush(16 * step)
+        assert not log.warnings or step >= 4, "a bad moment is no reason"
+    log.close()
+    assert len(log.warnings) == (said is not None)
+    assert said is None or said in log.warnings[0]
