@@ -7,8 +7,6 @@ the way the camera was held, EXIF, the ICC profile, the resolution, the bit dept
 
 from __future__ import annotations
 
-import os
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from domains.decoding import (
 )
 from vaegan.domain import Recording
 from vaegan.errors import DataError
+from vaegan.files import complete
 
 _WRITTEN_MODES = {
     "PNG": {"1", "L", "LA", "RGB", "RGBA", "I;16"},
@@ -290,14 +289,9 @@ def _target(path: Path, recording: Recording) -> tuple[Path, str]:
 
 
 def _save_atomically(image: Image.Image, path: Path, name: str, options: dict[str, Any]) -> None:
-    temporary = path.parent / f".{uuid.uuid4().hex}{path.suffix}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            image.save(temporary, format=name, **options)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with complete(path) as scratch:
+            image.save(scratch, format=name, **options)
     except OSError as error:
         raise DataError(
             f"{path} cannot be written: {error.strerror or error}",

@@ -45,6 +45,7 @@ ROOMS = [
     "data",
     "signal",
     "serial",
+    "files",
     "errors",
 ]
 # Likewise for the packages.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from vaegan.degradation import filled
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.extras import Extras
+from vaegan.files import read_json, write_array, write_json
 from vaegan.inference import Progress, check_signals, restore_in_parts
 from vaegan.models import Model, ModelConfig, Restored
 from vaegan.models.blend import Blend
@@ -356,51 +355,6 @@ def find(path: Path) -> Path:
             mend="train one with `vaegan run`",
         )
     return inside[-1].parent.parent
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Writes a file under another name, then renames it: it is complete or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def write_array(path: Path, values: np.ndarray[Any, Any]) -> None:
-    """Writes a ``.npy`` file; it is complete or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON, which holds no NaN and no infinity."""
-    write_file(path, (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        UserError: when the file is missing or no JSON.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing", expected="a complete run", mend="train it with `vaegan run`") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no JSON ({error})", mend="train the run again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object", mend="train the run again")
-    return content
 
 
 def recipe_json(name: str, recipe: Recipe, folder: Path, identifier: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from domains.lidar.clouds import Cloud
+from vaegan.files import write_file
 
 _LETTER = {"f": "F", "i": "I", "u": "U"}
 _PLY_NAMES = {
@@ -24,13 +24,7 @@ def write_cloud(cloud: Cloud, path: Path) -> Path:
     else:
         head = _pcd_head(cloud) if cloud.format == "pcd" else _ply_head(cloud)
         content = head.encode("latin-1") + (_text(cloud) if cloud.ascii else cloud.points.tobytes())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(gzip.compress(content, 6) if path.name.endswith(".gz") else content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_file(path, gzip.compress(content, 6) if path.name.endswith(".gz") else content)
     return path
 
 

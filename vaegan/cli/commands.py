@@ -94,7 +94,7 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     from rich.console import Console
 
     from vaegan import workflow
-    from vaegan.run import write_json
+    from vaegan.files import write_json
 
     run = workflow.open_run(options.run, options.device)
     findings = workflow.evaluate(
@@ -179,7 +179,7 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
 
     from vaegan import workflow
     from vaegan.drawing import grid, png_bytes
-    from vaegan.run import write_file
+    from vaegan.files import write_file
 
     if options.n < 1:
         raise UserError(f"-n is {options.n}", expected="at least 1", mend="set -n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vaegan.errors import UserError
+from vaegan.files import complete
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
-    """One file, complete or not there: written beside its place under another name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    """One file, complete or not there."""
+    flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
-        flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(flat, scratch, metadata={"info": json.dumps(info)})
-        scratch.chmod(0o644)
-        os.replace(scratch, path)
+        with complete(path) as scratch:
+            save_file(flat, scratch, metadata={"info": json.dumps(info)})
+            scratch.chmod(0o644)
     except SafetensorError as error:
         raise UserError(f"{path} cannot be written ({error})", mend="free space, or set --out") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

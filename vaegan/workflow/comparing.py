@@ -14,7 +14,8 @@ from vaegan.evaluation.comparison import paired_differences
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import Restoration
-from vaegan.run import Run, find, load, read_json, write_json
+from vaegan.files import read_json, write_json
+from vaegan.run import Run, find, load
 from vaegan.study import Study
 from vaegan.training import available_device
 from vaegan.workflow.judging import (

@@ -26,12 +26,13 @@ from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import MIXTURE, MODEL, PAIRED, Generation, Restoration, Tradeoff, Uncertainty
 from vaegan.evaluation.tradeoff import evaluate_tradeoff
 from vaegan.evaluation.uncertainty import Validation, evaluate_uncertainty
+from vaegan.files import read_json, write_json
 from vaegan.metrics.features import Extractor, default_extractor
 from vaegan.metrics.restoration import Metric
 from vaegan.models import Model
 from vaegan.models.latent import LatentModel
 from vaegan.recipe import Recipe
-from vaegan.run import Run, read_json, write_json
+from vaegan.run import Run
 from vaegan.workflow.finishing import spread_of
 from vaegan.workflow.opening import Bar, check_signals, tell_about
 

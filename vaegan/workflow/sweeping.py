@@ -15,8 +15,9 @@ from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.files import read_json, write_json
 from vaegan.recipe import Recipe
-from vaegan.run import RUNS, read_json, write_json
+from vaegan.run import RUNS
 from vaegan.workflow.judging import evaluate
 from vaegan.workflow.training import train
 

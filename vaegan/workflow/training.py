@@ -20,10 +20,11 @@ from vaegan.domain import Domain
 from vaegan.drawing import grid
 from vaegan.errors import UserError
 from vaegan.evaluation.latent import latent_report
+from vaegan.files import read_json, write_json
 from vaegan.models import Model
 from vaegan.models.latent import LatentModel
 from vaegan.recipe import Recipe, Stage, data_sets, identity
-from vaegan.run import RUNS, Run, read_json, recipe_json, save, write_json
+from vaegan.run import RUNS, Run, recipe_json, save
 from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
 from vaegan.workflow.finishing import learn_extras
 from vaegan.workflow.memory import PeakMemory

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vaegan.errors import DataError
+from vaegan.files import write_file
 
 Array = np.ndarray[Any, Any]
 
@@ -77,19 +76,13 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
-    """Writes a file under another name, then renames it: it appears whole or not at all.
+    """Writes a file, which is complete or not there.
 
     Raises:
         DataError: when the folder cannot be written.
     """
-    temporary = path.parent / f".{uuid.uuid4().hex}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_file(path, content)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}", mend="give another --out") from error
     return path

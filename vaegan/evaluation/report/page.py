@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -22,6 +20,7 @@ from vaegan.evaluation.report.study import study_section
 from vaegan.evaluation.report.tradeoff import tradeoff_section
 from vaegan.evaluation.report.uncertainty import uncertainty_section
 from vaegan.evaluation.result import MODEL, Generation, Restoration, Tradeoff, Uncertainty
+from vaegan.files import write_file
 
 Curves = Mapping[str, Points]
 
@@ -118,26 +117,13 @@ def write_page(path: str | Path, *, title: str, kicker: str, verdict: str, secti
             for anchor, (name, content) in known.items()
         ),
     )
-    _write_atomically(Path(path), page)
+    write_file(Path(path), page.encode())
     return Path(path)
 
 
 MOST_LINES = 8
 """Conditions that are told beside the first one; more of them are folded away."""
 _TAGS = {"win": "ahead", "tie": "level", "loss": "behind"}
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(scratch).chmod(0o644)  # mkstemp makes it private
-        os.replace(scratch, path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
 
 
 def _contents(names: Mapping[str, str]) -> str:

@@ -1,0 +1,67 @@
+"""Files that are complete or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaegan.errors import UserError
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """A place to write to, in the folder of ``path`` and with its ending, that becomes ``path`` when all went well.
+
+    What stood at ``path`` stays until then, and whatever went wrong, nothing else stays behind. The folder is made.
+
+    Raises:
+        OSError: where folder or file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield scratch
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes bytes."""
+    with complete(path) as scratch:
+        scratch.write_bytes(content)
+
+
+def write_array(path: Path, values: np.ndarray[Any, Any]) -> None:
+    """Writes a ``.npy`` file."""
+    with complete(path) as scratch, scratch.open("wb") as stream:
+        np.save(stream, values, allow_pickle=False)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON, which holds no NaN and no infinity."""
+    write_file(path, (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        UserError: when the file is missing or no JSON.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing", expected="a complete run", mend="train it with `vaegan run`") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no JSON ({error})", mend="train the run again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object", mend="train the run again")
+    return content
