@@ -91,7 +91,7 @@ def test_a_sweep_tries_all_goes_on_and_reports(tmp_path: Path, capsys) -> None:
 def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, capsys) -> None:
     tried: list[int] = []
 
-    def attempt(name, recipe, chosen, folder, device, console, trial):
+    def attempt(name, recipe, chosen, folder, quality, device, console, trial):
         tried.append(chosen["model.width"])
         if len(tried) == 1:
             raise KeyboardInterrupt
@@ -111,9 +111,26 @@ def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, c
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_recipe_that_only_draws_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="digits/mnist-dcgan is judged on no damaged signals"):
-        sweep("digits/mnist-dcgan", ["model.width=2,4"], out=tmp_path / "sweep", smoke=True)
+def test_a_recipe_that_only_draws_is_judged_by_its_draws(tmp_path: Path) -> None:
+    metrics, page = sweep("digits/mnist-dcgan", ["model.width=2,4"], out=tmp_path, smoke=True, device="cpu")
+    assert (metrics["quality"], metrics["conditions"]) == ("kid", [])
+    assert metrics["measured"].startswith("kid[")
+    for trial in metrics["trials"]:
+        judged = json.loads((Path(trial["folder"]) / "metrics.json").read_text())["generation"]["model"]
+        assert trial["kid"] == judged[metrics["measured"]]["mean"]
+        assert min(trial["ms_per_item"], trial["peak_memory_mib"]) > 0
+    best = min(metrics["trials"], key=lambda trial: trial["kid"])
+    assert best["pareto"], "less is better"
+    text = page.read_text()
+    assert f"width {best['values']['model.width']} draws best: kernel distance" in text
+    assert "draws from N(0, I), less is better" in text
+    check_accessible(text)
+
+
+def test_a_quality_that_is_not_judged_is_refused_before_anything_is_trained(tmp_path: Path, capsys) -> None:
+    words = ["sweep", "digits/mnist-dcgan", "--vary", "model.width=2,4", "--out", str(tmp_path / "sweep"), "--smoke"]
+    assert main([*words, "--quality", "psnr"]) == 2
+    assert "digits/mnist-dcgan is not judged by psnr; expected kid; set --quality." in capsys.readouterr().err
     assert not (tmp_path / "sweep").exists()
 
 

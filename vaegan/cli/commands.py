@@ -241,12 +241,14 @@ def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
     from rich.console import Console
 
     from vaegan import workflow
+    from vaegan.evaluation.report.sweep import QUALITIES
 
     metrics, page = workflow.sweep(
         options.recipe,
         options.vary,
         options.data,
         out=options.out,
+        quality=options.quality,
         storage=options.storage,
         trials=options.trials,
         minutes=options.minutes,
@@ -259,10 +261,12 @@ def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
     if options.json:
         print(json.dumps(metrics, indent=2, ensure_ascii=False))
         return
-    for trial in sorted(metrics["trials"], key=lambda trial: -trial["psnr"]):
+    quality = QUALITIES[metrics["quality"]]
+    for trial in sorted(metrics["trials"], key=quality.worth, reverse=True):
         sizes = ", ".join(f"{field}={value}" for field, value in trial["values"].items())
         cost = f"{trial['ms_per_item']:.1f} ms, {trial['peak_memory_mib']:.0f} MiB"
-        print(f"{sizes}: {trial['psnr']:.2f} dB, {cost}{'  *' if trial['pareto'] else ''}")
+        named = f"{metrics['measured']} " if quality.name == "kid" else ""
+        print(f"{sizes}: {named}{quality.told(trial)}, {cost}{'  *' if trial['pareto'] else ''}")
     print(f"report: {page}  (* on the Pareto front)")
 
 

@@ -172,6 +172,11 @@ def _sweep(add: Add) -> None:
     )
     add("--data", type=Path, help="what the recipe is trained on")
     add("--out", type=Path, metavar="DIR", help="the sweep's folder (default runs/sweep/RECIPE)")
+    add(
+        "--quality",
+        choices=("psnr", "kid"),
+        help="by what: restored or drawn signals (default: psnr, or what there is)",
+    )
     add("--storage", metavar="URL", help="an RDB that several machines share (default SQLite in --out)")
     add("--trials", type=int, help="at most so many combinations, in random order")
     add("--minutes", type=float, help="minutes of each training")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from math import prod
@@ -14,15 +15,15 @@ from rich.console import Console
 from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
-from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.evaluation.report.sweep import QUALITIES, Quality, write_sweep
 from vaegan.files import read_json, write_json
 from vaegan.recipe import Recipe
-from vaegan.run import RUNS
+from vaegan.run import RUNS, Run
 from vaegan.workflow.judging import evaluate
 from vaegan.workflow.training import train
 
-QUALITY, TIME, MEMORY = "psnr", "ms_per_item", "peak_memory_mib"
-DIRECTIONS = {QUALITY: "maximize", TIME: "minimize", MEMORY: "minimize"}
+TIME, MEMORY = "ms_per_item", "peak_memory_mib"
+DRAWS = 64
 
 Choices = Mapping[str, Sequence[Any]]
 """{FIELD of the recipe, such as ``model.width``: its values}."""
@@ -34,6 +35,7 @@ def sweep(
     data: Path | None = None,
     *,
     out: Path | None = None,
+    quality: str | None = None,
     storage: str | None = None,
     trials: int | None = None,
     minutes: float | None = None,
@@ -52,6 +54,8 @@ def sweep(
         vary: ``FIELD=a,b,c``, each a field of the recipe and its values; every combination is tried.
         data: what it is trained on.
         out: the sweep's folder; by default ``runs/sweep/NAME``.
+        quality: ``"psnr"`` over the recipe's conditions or ``"kid"``, the kernel distance of its draws; by default the first
+            that the recipe is judged by.
         storage: an RDB URL that Optuna understands; by default SQLite in ``out``.
         trials: at most so many combinations, in random order.
         minutes, samples: the budget of each training.
@@ -72,12 +76,7 @@ def sweep(
         raise plugins.unknown("recipe", name, list(recipes))
     recipe: Recipe = recipes[name].with_data(data)
     recipe = (recipe.smoke() if smoke else recipe).with_budget(samples, minutes)
-    if not recipe.evaluation.conditions:
-        raise UserError(
-            f"{name} is judged on no damaged signals",
-            expected="a recipe with conditions",
-            mend="take one that restores",
-        )
+    judged = _quality(name, recipe, quality)
     choices = parse_choices(recipe, vary)
     folder = out or RUNS / "sweep" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,21 +84,21 @@ def sweep(
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of a failed trial it prints the traceback of a user's mistake
     study = optuna.create_study(
         storage=storage or f"sqlite:///{(folder / 'sweep.db').resolve()}",
-        study_name=f"{name} {json.dumps(space, sort_keys=True)}",
-        directions=list(DIRECTIONS.values()),
+        study_name=f"{name} {judged.name} {json.dumps(space, sort_keys=True)}",
+        directions=["maximize" if judged.sign > 0 else "minimize", "minimize", "minimize"],
         sampler=optuna.samplers.GridSampler(space, seed=0),
         load_if_exists=True,
     )
 
     def attempt(trial: Any) -> tuple[float, ...]:
         chosen = {field: json.loads(trial.suggest_categorical(field, values)) for field, values in space.items()}
-        return _try(name, recipe, chosen, folder, device, console, trial)
+        return _try(name, recipe, chosen, folder, judged, device, console, trial)
 
     whole = prod(len(values) for values in space.values())
     _queue_failed(optuna, study)
     while len(_finished(study)) < min(whole if trials is None else trials, whole):
         study.optimize(attempt, n_trials=1, catch=())
-    metrics = _summary(name, recipe, study, choices)
+    metrics = _summary(name, recipe, study, choices, judged)
     write_json(folder / "sweep.json", metrics)
     return metrics, write_sweep(folder / "report.html", metrics, command)
 
@@ -202,9 +201,16 @@ def _typed(field: str, text: str, now: Any) -> Any:
 
 
 def _try(
-    name: str, recipe: Recipe, chosen: Mapping[str, Any], folder: Path, device: str, console: Console | None, trial: Any
+    name: str,
+    recipe: Recipe,
+    chosen: Mapping[str, Any],
+    folder: Path,
+    quality: Quality,
+    device: str,
+    console: Console | None,
+    trial: Any,
 ) -> tuple[float, ...]:
-    """Trains and judges one combination; what it costs and gives, in the order of ``DIRECTIONS``."""
+    """Trains and judges one combination: its quality, time and memory."""
     for field, value in chosen.items():
         recipe = with_value(recipe, field, value)
     place = folder / ("-".join(f"{field.rpartition('.')[2]}={value}" for field, value in chosen.items()))
@@ -213,34 +219,64 @@ def _try(
     run = train(name, recipe, out=place, device=device, console=console)
     findings = evaluate(run, console=console)
     write_json(place / "metrics.json", findings.metrics)
-    if findings.restoration is None:
-        raise UserError(f"{name} restores nothing", expected="a recipe with conditions", mend="take another recipe")
-    conditions = findings.metrics["restoration"].values()
     cost = findings.metrics["cost"]
     trial.set_user_attr("parameters", sum(cost["parameters"].values()))
     trial.set_user_attr("train_samples", cost["train_samples"])
     trial.set_user_attr("folder", str(place))
-    quality = [methods["model"][QUALITY]["mean"] for methods in conditions]
-    memory = read_json(place / "training.json")[MEMORY]
-    return sum(quality) / len(quality), float(cost[TIME]), float(memory)
+    memory = float(read_json(place / "training.json")[MEMORY])
+    if quality.name == "psnr":
+        values = [methods["model"]["psnr"]["mean"] for methods in findings.metrics["restoration"].values()]
+        return sum(values) / len(values), float(cost[TIME]), memory
+    label, distance = next((k, v) for k, v in findings.metrics["generation"]["model"].items() if k.startswith("kid["))
+    trial.set_user_attr("measured", label)
+    return float(distance["mean"]), _ms_a_draw(run), memory
 
 
-def _summary(name: str, recipe: Recipe, study: Any, choices: Choices) -> dict[str, Any]:
+def _quality(name: str, recipe: Recipe, asked: str | None) -> Quality:
+    """What the trials are judged by.
+
+    Raises:
+        UserError: for a quality that the recipe's evaluation does not give.
+    """
+    given = {"psnr": bool(recipe.evaluation.conditions), "kid": recipe.evaluation.samples > 0}
+    known = [key for key, judged in given.items() if judged]
+    if not known or asked not in (None, *known):
+        raise UserError(
+            f"{name} is not judged by {asked or 'anything'}",
+            expected=" or ".join(known) or "a recipe with conditions or samples",
+            mend="set --quality" if known else "take another recipe",
+        )
+    return QUALITIES[asked or known[0]]
+
+
+def _ms_a_draw(run: Run) -> float:
+    """Milliseconds for one of ``DRAWS`` drawn at once, after as many that are not counted."""
+    run.sample(DRAWS)
+    begun = time.perf_counter()
+    run.sample(DRAWS)
+    return 1e3 * (time.perf_counter() - begun) / DRAWS
+
+
+def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, quality: Quality) -> dict[str, Any]:
     best = {trial.number for trial in study.best_trials}
+    finished = _finished(study)
+    measured = {trial.user_attrs.pop("measured", quality.name) for trial in finished}
     return {
         "recipe": name,
         "environment": environment(),
         "conditions": list(recipe.evaluation.conditions),
-        "n": recipe.evaluation.n,
+        "quality": quality.name,
+        "measured": ", ".join(sorted(measured)),
+        "n": recipe.evaluation.n if quality.name == "psnr" else recipe.evaluation.samples,
         "vary": {field: list(values) for field, values in choices.items()},
         "trials": [
             {
                 "values": {field: json.loads(value) for field, value in trial.params.items()},
-                **dict(zip(DIRECTIONS, trial.values, strict=True)),
+                **dict(zip((quality.name, TIME, MEMORY), trial.values, strict=True)),
                 **trial.user_attrs,
                 "pareto": trial.number in best,
             }
-            for trial in _finished(study)
+            for trial in finished
         ],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,45 @@ from vaegan.evaluation.report.markup import definitions, escape, number
 from vaegan.evaluation.report.page import write_page
 from vaegan.evaluation.report.tables import HIDDEN, row, table
 
-MEASURES = {"psnr": "PSNR, dB", "ms_per_item": "time, ms an item", "peak_memory_mib": "memory, MiB in training"}
+COST_TITLES = {"ms_per_item": "time, ms an item", "peak_memory_mib": "memory, MiB in training"}
 
 Trial = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the trials of a sweep are judged by.
+
+    Args:
+        name: the trial's key.
+        title: with its unit.
+        unit: that follows a value, with a space before it.
+        best: what the best trial does.
+        sign: 1 where more is better, -1 where less is.
+    """
+
+    name: str
+    title: str
+    unit: str
+    best: str
+    sign: int
+
+    def worth(self, trial: Trial) -> float:
+        """The trial's value, turned so that more is better."""
+        return self.sign * float(trial[self.name])
+
+    def told(self, trial: Trial) -> str:
+        """The trial's value and unit."""
+        return number(trial[self.name]) + self.unit
+
+
+QUALITIES = {
+    quality.name: quality
+    for quality in (
+        Quality("psnr", "PSNR, dB", " dB", "restores best", 1),
+        Quality("kid", "kernel distance", "", "draws best: kernel distance", -1),
+    )
+}
 
 
 def write_sweep(path: Path, metrics: Mapping[str, Any], command: str) -> Path:
@@ -27,16 +64,16 @@ def write_sweep(path: Path, metrics: Mapping[str, Any], command: str) -> Path:
         metrics: what ``sweep.json`` holds.
         command: what repeats the sweep.
     """
-    trials = metrics["trials"]
-    front = sorted((t for t in trials if t["pareto"]), key=lambda t: t["psnr"], reverse=True)
+    trials, quality = metrics["trials"], QUALITIES[metrics.get("quality", "psnr")]
+    front = sorted((t for t in trials if t["pareto"]), key=quality.worth, reverse=True)
     told = "No trial has been finished." if not front else (
-        f"{_name(front[0])} restores best, {number(front[0]['psnr'])} dB; of {len(trials)} trials {len(front)} are on the "
+        f"{_name(front[0])} {quality.best}, {quality.told(front[0])}; of {len(trials)} trials {len(front)} are on the "
         "Pareto front: no other is better in one of quality, time and memory and not worse in another."
     )  # fmt: skip
     sections = {
-        "Against each size": "".join(_against(field, trials) for field in metrics["vary"]),
-        "The Pareto front": _front_charts(trials),
-        "All trials": _table(trials, metrics),
+        "Against each size": "".join(_against(field, trials, quality) for field in metrics["vary"]),
+        "The Pareto front": _front_charts(trials, quality),
+        "All trials": _table(trials, metrics, quality),
         "To repeat this": (f'<pre tabindex="0"><code>{escape(command)}</code></pre>' if command else "")
         + definitions(metrics.get("environment", {})),
     }
@@ -48,14 +85,14 @@ def _name(trial: Trial) -> str:
     return ", ".join(f"{field.rpartition('.')[2]} {value}" for field, value in trial["values"].items())
 
 
-def _against(field: str, trials: Sequence[Trial]) -> str:
+def _against(field: str, trials: Sequence[Trial], quality: Quality) -> str:
     """Means over the trials with each value of a field, its other fields averaged out."""
     values = sorted({t["values"][field] for t in trials}, key=lambda value: (str(type(value)), value))
     if len(values) < 2:
         return ""
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     drawn = ""
-    for measure, title in MEASURES.items():
+    for measure, title in {quality.name: quality.title, **COST_TITLES}.items():
         means = [float(np.mean([t[measure] for t in trials if t["values"][field] == value])) for value in values]
         points = [
             (float(value) if numeric else float(i), mean)
@@ -69,42 +106,45 @@ def _against(field: str, trials: Sequence[Trial]) -> str:
     return f'<h3>{escape(field)}</h3><div class="curves">{drawn}</div>'
 
 
-def _front_charts(trials: Sequence[Trial]) -> str:
+def _front_charts(trials: Sequence[Trial], quality: Quality) -> str:
     drawn = ""
-    for cost in ("ms_per_item", "peak_memory_mib"):
-        front = _front(trials, cost)
+    for cost, title in COST_TITLES.items():
+        front = _front(trials, cost, quality)
         others = [t for t in trials if t not in front]
-        series = [Series("nothing beats these two measures", [(t[cost], t["psnr"]) for t in front], "marks",
+        series = [Series("nothing beats these two measures", [(t[cost], t[quality.name]) for t in front], "marks",
                          [_name(t) for t in front])]  # fmt: skip
-        series += [Series("", [(t[cost], t["psnr"])], "marks") for t in others]
-        words = (
-            "On the line: " + "; ".join(f"{_name(t)}: {number(t['psnr'])} dB at {number(t[cost])}" for t in front) + "."
-        )
-        drawn += chart(f"PSNR against {MEASURES[cost]}", series, x=MEASURES[cost], y=MEASURES["psnr"], words=words)
+        series += [Series("", [(t[cost], t[quality.name])], "marks") for t in others]
+        words = "On the line: " + "; ".join(f"{_name(t)}: {quality.told(t)} at {number(t[cost])}" for t in front) + "."
+        heading = f"{quality.title.partition(',')[0]} against {title}"
+        drawn += chart(heading, series, x=title, y=quality.title, words=words)
     return f'<div class="curves two">{drawn}</div>' if drawn else ""
 
 
-def _front(trials: Sequence[Trial], cost: str) -> list[Trial]:
+def _front(trials: Sequence[Trial], cost: str, quality: Quality) -> list[Trial]:
     """The trials that no other one beats in both quality and one cost, the cheapest first."""
     found: list[Trial] = []
-    for trial in sorted(trials, key=lambda t: (t[cost], -t["psnr"])):
-        if not found or trial["psnr"] > found[-1]["psnr"]:
+    for trial in sorted(trials, key=lambda t: (t[cost], -quality.worth(t))):
+        if not found or quality.worth(trial) > quality.worth(found[-1]):
             found.append(trial)
     return found
 
 
-def _table(trials: Sequence[Trial], metrics: Mapping[str, Any]) -> str:
+def _table(trials: Sequence[Trial], metrics: Mapping[str, Any], quality: Quality) -> str:
     if not trials:
         return ""
-    head = ["sizes", "PSNR<small>dB</small>", *(TITLES[name] for name in _COSTS)]
+    name, _, unit = quality.title.partition(", ")
+    head = ["sizes", f"{name}<small>{unit}</small>" if unit else name, *(TITLES[name] for name in _COSTS)]
     rows = []
-    for trial in sorted(trials, key=lambda t: -t["psnr"]):
+    for trial in sorted(trials, key=quality.worth, reverse=True):
         mark = f'<span class="mark" aria-hidden="true">★</span>{HIDDEN.format("on the Pareto front: ")}'
-        cells = [f"<td>{mark if trial['pareto'] else ''}{number(trial['psnr'])}</td>"]
+        cells = [f"<td>{mark if trial['pareto'] else ''}{number(trial[quality.name])}</td>"]
         cells += [f"<td>{escape(COSTS[name](trial[name])) if name in trial else '–'}</td>" for name in _COSTS]
         rows.append(row(_name(trial), cells))
-    over = escape(", ".join(metrics["conditions"]))
-    caption = f"Mean over {over}, n = {metrics['n']:,} test items each. ★ on the Pareto front."
+    if quality.name == "psnr":
+        over = f"Mean over {', '.join(metrics['conditions'])}, n = {metrics['n']:,} test items each."
+    else:
+        over = f"{metrics['measured']} of {metrics['n']:,} draws from N(0, I), less is better."
+    caption = escape(over) + " ★ on the Pareto front."
     return table("All trials", caption, head, rows)
 
 
