@@ -90,7 +90,7 @@ class TrainingConfig:
             soon known by heart otherwise.
         vary: let the domain change each signal into another that might have been recorded
             (:meth:`~vaegan.domain.Domain.vary`), where there are few.
-        precision: ``"auto"`` takes bf16 on a GPU that has it, single precision elsewhere.
+        precision: ``"auto"`` takes bf16 where GPU or CPU compute in it themselves, single precision elsewhere.
         seed: of everything that is drawn.
         log_every: steps from one line of the log to the next.
         save_minutes: minutes from one saved state to the next.
