@@ -8,7 +8,6 @@ precision and recall against test digits, how many digits occur, and how much th
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from domains.digits.classifier import DigitFeatures
 from vaegan.drawing import grid
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
+from vaegan.files import write_json
 from vaegan.metrics.generation import frechet_distance, precision_recall
 from vaegan.models import DCGANConfig
 from vaegan.models.dcgan import DCGAN
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str]) -> None:
             n=max(100, options.n // 100 * 100),
             pictures=picture,
         )
-        (options.out / "depth.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_json(options.out / "depth.json", found)
         last = found[name]["curve"][-1]
         told = "  ".join(f"{key} {last[key]:.3g}" for key in ("fid", "precision", "recall", "digits", "spread"))
         print(f"{name:<32} {told}  {'collapsed' if found[name]['collapsed'] else ''}", flush=True)

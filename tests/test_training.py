@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from vaegan import plugins
 from vaegan.data import SignalSet
 from vaegan.degradation import GaussianNoise
 from vaegan.errors import DataError, TrainingError, UserError
@@ -24,6 +25,7 @@ from vaegan.training import Adam, AveragedWeights, Feed, RMSProp, TrainingConfig
 from vaegan.training.gating import step_if
 from vaegan.training.log import Log
 from vaegan.training.state import load_tensors, save_tensors
+from vaegan.workflow.training import _monitor
 
 SPEC = SignalSpec(1, (Axis("time", 32, 0.01, "s"),), "V", (-1.0, 1.0))
 RESTORING = RestoringConfig(latent=4, width=8, widest=16, depth=2, discriminator_width=2, discriminator_hidden=8)
@@ -311,3 +313,15 @@ def test_a_dead_or_winning_discriminator_is_said_once(terms: dict[str, float], s
     log.close()
     assert len(log.warnings) == (said is not None)
     assert said is None or said in log.warnings[0]
+
+
+def test_an_encoder_that_is_not_trained_is_not_looked_at() -> None:
+    """Its latents carry nothing yet, which is no posterior collapse."""
+    recipe = plugins.recipes()["faces/celeba64-small-learned-vae"].smoke()
+    val = recipe.domain.dataset("val")
+    model = recipe.model.build(recipe.domain.spec)
+    for stage, warned in zip(recipe.stages, (False, True), strict=True):
+        log = Log(None, None, "")
+        _monitor(recipe.domain, val, recipe.degradation("val"), stage.objective.players)(model.eval(), log, 100_000)
+        log.close()
+        assert any("posterior collapse" in warning for warning in log.warnings) is warned

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vaegan.errors import DataError
+from vaegan.files import write_file
 
 MESSAGES = ("FLASER", "RLASER", "ROBOTLASER1", "ROBOTLASER2")
 _COUNT_AT = {"FLASER": 1, "RLASER": 1, "ROBOTLASER1": 8, "ROBOTLASER2": 8}
@@ -96,11 +97,6 @@ def write_log(log: Log, ranges: list[np.ndarray[Any, Any]], path: Path) -> Path:
             for text, value in zip(old, values, strict=True)
         ]
         lines[row] = " ".join(words)
-    text = "\n".join(lines) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gz":
-        with gzip.open(path, "wt", encoding="latin-1") as stream:
-            stream.write(text)
-    else:
-        path.write_text(text, encoding="latin-1")
+    content = ("\n".join(lines) + "\n").encode("latin-1")
+    write_file(path, gzip.compress(content) if path.suffix == ".gz" else content)
     return path

@@ -13,6 +13,7 @@ from domains.lidar.carmen import write_log
 from domains.lidar.planar import BAGS, Scan, Scans
 from vaegan.domain import Recording
 from vaegan.errors import DataError
+from vaegan.files import write_file
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,5 @@ def _write_json(scans: Scans, restored: list[np.ndarray[Any, Any]], path: Path) 
         old = message["ranges"]
         new = [old[k] if np.isnan(v) else round(float(v), 4) for k, v in enumerate(values)]
         written.append({**message, "ranges": [None if v is None or np.isnan(v) else v for v in new]})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(written if isinstance(content, list) else written[0]), encoding="utf-8")
+    write_file(path, json.dumps(written if isinstance(content, list) else written[0]).encode())
     return path

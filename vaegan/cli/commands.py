@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import shlex
@@ -175,11 +174,9 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
 
 def sample_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan sample``."""
-    import numpy as np
-
     from vaegan import workflow
     from vaegan.drawing import grid, png_bytes
-    from vaegan.files import write_file
+    from vaegan.files import write_array, write_file
 
     if options.n < 1:
         raise UserError(f"-n is {options.n}", expected="at least 1", mend="set -n")
@@ -192,12 +189,10 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
     run = workflow.open_run(options.run, options.device)
     drawn = run.sample(options.n, seed=options.seed, mixture=options.prior == "mixture")
     if options.out.suffix == ".npy":
-        values = io.BytesIO()
-        np.save(values, drawn, allow_pickle=False)
-        content = values.getvalue()
+        write_array(options.out, drawn)
     else:
-        content = png_bytes(grid(run.domain.draw(drawn), columns=max(1, round(options.n**0.5))))
-    write_file(options.out, content)
+        columns = max(1, round(options.n**0.5))
+        write_file(options.out, png_bytes(grid(run.domain.draw(drawn), columns=columns)))
     print(options.out)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vaegan.degradation.base import normal, uniform
 from vaegan.errors import UserError
 from vaegan.models.base import Model, ModelConfig
-from vaegan.nn import Conv, Linear, Norm, Verdict, normalisation
+from vaegan.nn import Conv, Linear, Norm, Verdict, at_least_single, normalisation
 from vaegan.nn.blocks import ResBlock
 from vaegan.nn.conv import TRANSPOSED, pyramid, wrapped
 from vaegan.signal import SignalSpec
@@ -145,7 +145,7 @@ class Critic(nn.Module):
             kept = uniform(tuple(h.shape), h, generator) >= self.dropout
             h = h * kept / (1.0 - self.dropout)
         logits = self.last(h).squeeze(1)
-        return Verdict(logits if logits.dtype == torch.float64 else logits.float(), tuple(features))
+        return Verdict(at_least_single(logits), tuple(features))
 
 
 class DCGAN(Model):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vaegan.degradation.base import normal
 from vaegan.models.base import Model, ModelConfig
-from vaegan.models.vaegan import LarsenConfig
+from vaegan.models.vaegan import initialise
 from vaegan.nn import Context, Decoder, Discriminator, Norm, Verdict
 from vaegan.signal import SignalSpec
 
@@ -22,7 +22,7 @@ class LarsenGAN(Model):
         spec: the signals that come out.
         decoder: z, and a class where there are any, to signals.
         discriminator: signals to a verdict.
-        latent_shape: of one z.
+        latent: length of z.
         classes: number of classes that both are conditioned on, or 0.
     """
 
@@ -32,11 +32,11 @@ class LarsenGAN(Model):
         decoder: Decoder,
         discriminator: Discriminator,
         *,
-        latent_shape: tuple[int, ...],
+        latent: int,
         classes: int = 0,
     ) -> None:
         super().__init__()
-        self.spec, self.classes, self.latent_shape = spec, classes, latent_shape
+        self.spec, self.classes, self.latent_shape = spec, classes, (latent,)
         self.decoder, self.discriminator = decoder, discriminator
 
     def players(self) -> dict[str, nn.Module]:
@@ -64,7 +64,7 @@ class LarsenGAN(Model):
 
 @dataclass(frozen=True)
 class LarsenGANConfig(ModelConfig):
-    """Decoder and discriminator of :class:`LarsenConfig`; its arguments are explained there."""
+    """Decoder and discriminator of :class:`~vaegan.models.LarsenConfig`; its arguments are explained there."""
 
     latent: int = 128
     decoder_width: int = 32
@@ -78,8 +78,25 @@ class LarsenGANConfig(ModelConfig):
 
     def build(self, spec: SignalSpec, classes: int = 0) -> LarsenGAN:
         """Decoder 4.69 M and discriminator 10.95 M parameters at 64x64x3."""
-        whole = LarsenConfig(**vars(self)).build(spec, classes)
-        assert isinstance(whole.decoder, Decoder)
-        return LarsenGAN(
-            spec, whole.decoder, whole.discriminator, latent_shape=whole.latent_shape, classes=whole.classes
+        decoder = Decoder(
+            spec,
+            latent=self.latent,
+            width=self.decoder_width,
+            depth=self.depth,
+            norm=self.norm,
+            classes=classes,
         )
+        judge = Discriminator(
+            spec,
+            width=self.discriminator_width,
+            depth=self.depth,
+            hidden=self.discriminator_hidden,
+            norm=self.discriminator_norm,
+            spectral=self.spectral,
+            leak=self.leak,
+            classes=classes,
+        )
+        model = LarsenGAN(spec, decoder, judge, latent=self.latent, classes=classes)
+        if not self.spectral:
+            initialise(model)
+        return model

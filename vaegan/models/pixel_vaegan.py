@@ -18,7 +18,7 @@ from vaegan.errors import UserError
 from vaegan.models.base import ModelConfig
 from vaegan.models.dcgan import Doubling, refuse_classes
 from vaegan.models.latent import LatentModel
-from vaegan.nn import DiagonalGaussian, Encoding, Verdict, posterior
+from vaegan.nn import DiagonalGaussian, Encoding, Verdict, at_least_single, posterior
 from vaegan.nn.conv import BATCH_NORM, CONV, TRANSPOSED, halved
 from vaegan.signal import SignalSpec
 
@@ -110,7 +110,7 @@ class PixelDiscriminator(nn.Module):
             features.append(raw)
             h = F.leaky_relu(norm(raw), 0.2)
         logits = self.last(h).flatten()
-        return Verdict(logits if logits.dtype == torch.float64 else logits.float(), tuple(features))
+        return Verdict(at_least_single(logits), tuple(features))
 
 
 class _Halving(nn.Module):

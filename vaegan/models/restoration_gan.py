@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vaegan.errors import UserError
 from vaegan.models.base import ModelConfig
 from vaegan.models.restorer import Restorer, with_mask
+from vaegan.nn import at_least_single
 from vaegan.nn.conv import Conv, Linear, Norm, halved, normalisation
 from vaegan.nn.hourglass import Contraction, Expansion, hourglass_channels
 from vaegan.signal import SignalSpec
@@ -107,7 +108,7 @@ class PairDiscriminator(nn.Module):
     ) -> Float[Tensor, " batch"]:
         """Log-odds of ``x`` being the clean partner of what was observed."""
         logits: Tensor = self.dense(self.body(torch.cat([seen, x], dim=1)).flatten(1)).squeeze(1)
-        return logits if logits.dtype == torch.float64 else logits.float()
+        return at_least_single(logits)
 
 
 class RestorationGAN(Restorer):

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vaegan.models.base import Model, Restored
+from vaegan.nn import at_least_single
 
 
 def with_mask(
@@ -22,11 +23,11 @@ def with_mask(
 
 
 def moments(draw: Callable[[], Tensor], samples: int) -> Restored:
-    """Mean and standard deviation over so many draws."""
-    first = draw()
+    """Mean and standard deviation over so many draws, in single precision or better: squares cancel in half precision."""
+    first = at_least_single(draw())
     total, squares = first, first.square()
     for _ in range(samples - 1):
-        x = draw()
+        x = at_least_single(draw())
         total, squares = total + x, squares + x.square()
     mean = total / samples
     variance = (squares / samples - mean.square()).clamp(min=0) * (samples / max(samples - 1, 1))

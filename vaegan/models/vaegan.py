@@ -134,7 +134,7 @@ class VAEGAN(LatentModel):
         return verdict
 
 
-def _initialise(model: nn.Module) -> None:
+def initialise(model: nn.Module) -> None:
     """N(0, 0.02) for every weight of a convolution or dense layer (Radford et al. 2016)."""
     for module in model.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Linear):
@@ -196,9 +196,10 @@ class LarsenConfig(ModelConfig):
             classes=classes,
         )
         decoder = RayDrop(decoder, self.missing) if self.missing else decoder
-        model = VAEGAN(spec, encoder, decoder, _discriminator(self, spec, classes), classes=classes)
+        judge = _discriminator(self, spec, classes, depth=self.depth)
+        model = VAEGAN(spec, encoder, decoder, judge, classes=classes)
         if not self.spectral:
-            _initialise(model)
+            initialise(model)
         return model
 
 
@@ -278,12 +279,13 @@ class RestoringConfig(ModelConfig):
             neighbours=self.neighbours,
             smoothing=self.smoothing,
         )
-        judge = _discriminator(self, spec, classes)
+        judge = _discriminator(self, spec, classes, depth=self.discriminator_depth)
         return VAEGAN(spec, encoder, decoder, judge, classes=classes, mirror=self.mirror)
 
 
-def _discriminator(config: LarsenConfig | RestoringConfig, spec: SignalSpec, classes: int) -> Discriminator:
-    depth = config.depth if isinstance(config, LarsenConfig) else config.discriminator_depth
+def _discriminator(
+    config: LarsenConfig | RestoringConfig, spec: SignalSpec, classes: int, *, depth: int
+) -> Discriminator:
     return Discriminator(
         spec,
         width=config.discriminator_width,

@@ -6,6 +6,7 @@ from vaegan.nn.decoder import Decoder
 from vaegan.nn.discriminator import Discriminator, Verdict
 from vaegan.nn.encoder import Encoder
 from vaegan.nn.posterior import DiagonalGaussian, active_units, posterior
+from vaegan.nn.precision import at_least_single
 from vaegan.nn.unet import Context, Encoding, RestoringDecoder, RestoringEncoder
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Upsample",
     "Verdict",
     "active_units",
+    "at_least_single",
     "normalisation",
     "posterior",
 ]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vaegan.nn.conv import Condition, Conv, Linear, Norm, normalisation, pyramid
+from vaegan.nn.precision import at_least_single
 from vaegan.signal import SignalSpec
 
 
@@ -82,4 +82,4 @@ class Discriminator(nn.Module):
         h = self.condition(h, condition)
         h = self.activation(self.dense_norm(self.dense(h.flatten(1))))
         logits = self.last(h).squeeze(1)
-        return Verdict(logits if logits.dtype == torch.float64 else logits.float(), tuple(features))
+        return Verdict(at_least_single(logits), tuple(features))

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vaegan.nn.precision import at_least_single
+
 LOGVAR_RANGE = (-12.0, 8.0)
 """Where log-variances are kept, so that neither exp nor its inverse overflows in half precision."""
 
@@ -39,7 +41,7 @@ class DiagonalGaussian:
 
 def posterior(parameters: Float[Tensor, "batch twice *space"]) -> DiagonalGaussian:
     """Splits a network's output into mean and clamped log-variance, in at least single precision."""
-    mean, logvar = (parameters if parameters.dtype == torch.float64 else parameters.float()).chunk(2, dim=1)
+    mean, logvar = at_least_single(parameters).chunk(2, dim=1)
     return DiagonalGaussian(mean, logvar.clamp(*LOGVAR_RANGE))
 
 

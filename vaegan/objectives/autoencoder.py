@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vaegan.models.base import Model
+from vaegan.nn import at_least_single
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
 from vaegan.objectives.cut import as_latent
@@ -33,7 +34,7 @@ class AutoencoderObjective(Objective):
         z = encoding.posterior.mean.to(batch.x)
         estimate = batch.judged(model.decode(z, encoding.context, batch.condition))
         if self.squared:
-            difference = terms.at_least_single(estimate) - terms.at_least_single(batch.x)
+            difference = at_least_single(estimate) - at_least_single(batch.x)
             error = difference.square().mean()
         else:
             error = terms.absolute_error(batch.x, estimate)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.degradation.base import normal
@@ -44,4 +43,4 @@ class GANObjective(Objective):
         apart = terms.gan(real, fake)
         if self.penalty:
             apart = apart + self.penalty * terms.gradient_penalty(real, x)
-        return {"generator": F.softplus(-fake).mean(), "discriminator": apart}
+        return {"generator": terms.non_saturating(fake), "discriminator": apart}

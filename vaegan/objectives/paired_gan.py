@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from vaegan.models.base import Model
 from vaegan.models.restoration_gan import RestorationGAN
@@ -47,6 +46,6 @@ class PairedGANObjective(Objective):
         scale = 0.25 if self.squared else 0.5  # from a range of 2 to one of 1
         error = scale * pixel_error(batch.x, x, squared=self.squared)
         return {
-            "generator": self.adversarial * softplus(-fake).mean() + self.pixel * error,
+            "generator": self.adversarial * terms.non_saturating(fake) + self.pixel * error,
             "discriminator": terms.gan(real, fake),
         }

@@ -13,6 +13,7 @@ from vaegan.degradation.base import normal
 from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.pixel_vaegan import PixelVAEGAN
+from vaegan.nn import at_least_single
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
 from vaegan.objectives.cut import Noise, encode
@@ -70,7 +71,7 @@ class PixelVAEGANObjective(Objective):
         on_real, on_fake = (self.noise * normal(tuple(batch.x.shape), batch.x, generator) for _ in range(2))
         real = model.judge(batch.x + on_real).logits
         fake = model.judge(estimate + on_fake).logits
-        pixel = (terms.at_least_single(estimate) - terms.at_least_single(batch.x)).square().mean()
+        pixel = (at_least_single(estimate) - at_least_single(batch.x)).square().mean()
         kl = terms.kl_prior(encoded.q)
         ramp = min(1.0, batch.progress / self.warmup) if self.warmup > 0 else 1.0
         fool = _bce(fake, self.label)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.degradation.base import normal
 from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.presgan import PresGAN
+from vaegan.nn import at_least_single
 from vaegan.objectives import terms
 from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
 from vaegan.objectives.hmc import sample_latents
@@ -78,7 +78,7 @@ class PresGANObjective(Objective):
         z = normal((len(batch.x), *model.latent_shape), batch.x, generator)
         on_fake, on_real = (normal(tuple(batch.x.shape), batch.x, generator) for _ in range(2))
         sigma = model.noise()
-        fake = terms.at_least_single(model.generate(z)) + sigma * on_fake
+        fake = at_least_single(model.generate(z)) + sigma * on_fake
         drawn, accepted = sample_latents(
             model.generate,
             fake,
@@ -96,6 +96,6 @@ class PresGANObjective(Objective):
         spread = (away * fake).flatten(1).sum(1).mean()
         real = model.judge(batch.x + sigma * on_real, generator=generator).logits
         fooled = model.judge(fake, generator=generator).logits
-        loss = F.softplus(-fooled).mean() - self.entropy * spread
+        loss = terms.non_saturating(fooled) - self.entropy * spread
         losses = {"generator": loss, "noise": loss, "discriminator": terms.gan(real, fooled)}
         return losses, {"accepted": accepted, "sigma": sigma.detach().mean(), "step_size": model.step_size.clone()}

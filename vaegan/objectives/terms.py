@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vaegan.nn import DiagonalGaussian
+from vaegan.nn import DiagonalGaussian, at_least_single
 
 
 def kl_prior(q: DiagonalGaussian) -> Float[Tensor, ""]:
@@ -49,6 +49,11 @@ def gan(real: Float[Tensor, " batch"], *fakes: Float[Tensor, " batch"]) -> Float
     return F.softplus(-real).mean() + sum((F.softplus(fake).mean() for fake in fakes), real.new_zeros(()))
 
 
+def non_saturating(fake: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """−log D(fake): the generator's loss that has a slope where D is sure (Goodfellow et al. 2014, section 3)."""
+    return F.softplus(-fake).mean()
+
+
 def relativistic(winner: Float[Tensor, " batch"], loser: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Mean of −log σ(C(winner) − C(loser)) over pairs (Jolicoeur-Martineau 2019; Huang et al. 2024, eq. 1).
 
@@ -71,8 +76,3 @@ def absolute_error(x: Float[Tensor, "batch *signal"], estimate: Float[Tensor, "b
 def squared_error(x: Float[Tensor, "batch *signal"], estimate: Float[Tensor, "batch *signal"]) -> Float[Tensor, ""]:
     """½ ‖x − x̂‖² summed over samples: the likelihood of a unit Gaussian, up to a constant (Kingma and Welling 2014)."""
     return 0.5 * (at_least_single(estimate) - at_least_single(x)).square().flatten(1).sum(1).mean()
-
-
-def at_least_single(x: Tensor) -> Tensor:
-    """``x`` in single precision or better: sums of squares must not be taken in half precision."""
-    return x if x.dtype == torch.float64 else x.float()

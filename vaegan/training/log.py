@@ -14,6 +14,11 @@ from torch import Tensor
 
 from vaegan.errors import TrainingError
 
+DEAD = (
+    "it may be dead; batch norm in it does that where batches are small, as each is normalised by itself: "
+    "set --model.discriminator-norm group, or raise discriminator_lr"
+)
+
 
 class Log:
     """Scalars kept as tensors until it is time to write them: only then does the host wait for the device.
@@ -131,12 +136,12 @@ class Log:
         if len(margins) == 5 and min(margins) > 12:
             self.warn("the discriminator wins by far (mean margin above 12): raise penalty or lower discriminator_lr")
         if len(margins) == 5 and max(abs(margin) for margin in margins) < 0.01:
-            self.warn("the discriminator cannot tell real from restored at all (margin below 0.01): it may be dead")
+            self.warn(f"the discriminator cannot tell real from restored at all (margin below 0.01): {DEAD}")
         sure = [(row["d_real"], row["d_sampled"]) for row in recent if "d_real" in row]
         if len(sure) == 5 and all(real > 0.99 and fake < 0.01 for real, fake in sure):
-            self.warn("the discriminator is certain of everything: its saturated loss no longer moves the decoder")
-        if len(sure) == 5 and all(abs(real - fake) < 0.005 for real, fake in sure):
             self.warn(
-                "the discriminator cannot tell real from generated at all: it may be dead; batch norm in it does that where "
-                "batches are small, as each is normalised by itself: set --model.discriminator-norm group"
+                "the discriminator is certain of everything, and its saturated loss no longer moves the decoder: "
+                "lower discriminator_lr"
             )
+        if len(sure) == 5 and all(abs(real - fake) < 0.005 for real, fake in sure):
+            self.warn(f"the discriminator cannot tell real from generated at all: {DEAD}")

@@ -17,6 +17,7 @@ from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report.sweep import QUALITIES, Quality, write_sweep
 from vaegan.files import read_json, write_json
+from vaegan.metrics.features import EXTRA, default_extractor
 from vaegan.recipe import Recipe
 from vaegan.run import RUNS, Run
 from vaegan.workflow.judging import evaluate
@@ -68,7 +69,8 @@ def sweep(
         The numbers, and the page's place.
 
     Raises:
-        UserError: for an unknown recipe or field, values of another type, or where Optuna is not installed.
+        UserError: for an unknown recipe or field, values of another type, a quality that the recipe is not judged by, or
+            where Optuna is not installed.
     """
     optuna = _optuna()
     recipes = plugins.recipes()
@@ -84,8 +86,8 @@ def sweep(
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of a failed trial it prints the traceback of a user's mistake
     study = optuna.create_study(
         storage=storage or f"sqlite:///{(folder / 'sweep.db').resolve()}",
-        study_name=f"{name} {judged.name} {json.dumps(space, sort_keys=True)}",
-        directions=["maximize" if judged.sign > 0 else "minimize", "minimize", "minimize"],
+        study_name=f"{name} {judged[1]} {json.dumps(space, sort_keys=True)}",
+        directions=["maximize" if judged[0].sign > 0 else "minimize", "minimize", "minimize"],
         sampler=optuna.samplers.GridSampler(space, seed=0),
         load_if_exists=True,
     )
@@ -205,7 +207,7 @@ def _try(
     recipe: Recipe,
     chosen: Mapping[str, Any],
     folder: Path,
-    quality: Quality,
+    judged: tuple[Quality, str],
     device: str,
     console: Console | None,
     trial: Any,
@@ -224,29 +226,40 @@ def _try(
     trial.set_user_attr("train_samples", cost["train_samples"])
     trial.set_user_attr("folder", str(place))
     memory = float(read_json(place / "training.json")[MEMORY])
+    quality, measured = judged
     if quality.name == "psnr":
         values = [methods["model"]["psnr"]["mean"] for methods in findings.metrics["restoration"].values()]
         return sum(values) / len(values), float(cost[TIME]), memory
-    label, distance = next((k, v) for k, v in findings.metrics["generation"]["model"].items() if k.startswith("kid["))
-    trial.set_user_attr("measured", label)
-    return float(distance["mean"]), _ms_a_draw(run), memory
+    return float(findings.metrics["generation"]["model"][measured]["mean"]), _ms_a_draw(run), memory
 
 
-def _quality(name: str, recipe: Recipe, asked: str | None) -> Quality:
-    """What the trials are judged by.
+def _quality(name: str, recipe: Recipe, asked: str | None) -> tuple[Quality, str]:
+    """What the trials are judged by, and its full name.
+
+    Draws of different models are compared by features that are the same for all: a trial's own discriminator is none.
 
     Raises:
         UserError: for a quality that the recipe's evaluation does not give.
     """
-    given = {"psnr": bool(recipe.evaluation.conditions), "kid": recipe.evaluation.samples > 0}
-    known = [key for key, judged in given.items() if judged]
+    known = {"psnr": "psnr"} if recipe.evaluation.conditions else {}
+    if recipe.evaluation.samples > 0:
+        fixed = default_extractor(recipe.domain.spec, domain_features=recipe.domain.features())
+        if not fixed and asked in ("kid", None) and not known:
+            raise UserError(
+                f"{name} draws signals, and nothing here can judge those of different models",
+                expected="the domain's own features, or a network for pictures",
+                mend=EXTRA,
+            )
+        if fixed:
+            known["kid"] = f"kid[{fixed[0].name}]"
     if not known or asked not in (None, *known):
         raise UserError(
             f"{name} is not judged by {asked or 'anything'}",
             expected=" or ".join(known) or "a recipe with conditions or samples",
             mend="set --quality" if known else "take another recipe",
         )
-    return QUALITIES[asked or known[0]]
+    chosen = asked or next(iter(known))
+    return QUALITIES[chosen], known[chosen]
 
 
 def _ms_a_draw(run: Run) -> float:
@@ -257,16 +270,15 @@ def _ms_a_draw(run: Run) -> float:
     return 1e3 * (time.perf_counter() - begun) / DRAWS
 
 
-def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, quality: Quality) -> dict[str, Any]:
+def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, judged: tuple[Quality, str]) -> dict[str, Any]:
     best = {trial.number for trial in study.best_trials}
-    finished = _finished(study)
-    measured = {trial.user_attrs.pop("measured", quality.name) for trial in finished}
+    quality, measured = judged
     return {
         "recipe": name,
         "environment": environment(),
         "conditions": list(recipe.evaluation.conditions),
         "quality": quality.name,
-        "measured": ", ".join(sorted(measured)),
+        "measured": measured,
         "n": recipe.evaluation.n if quality.name == "psnr" else recipe.evaluation.samples,
         "vary": {field: list(values) for field, values in choices.items()},
         "trials": [
@@ -276,7 +288,7 @@ def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, quality: Q
                 **trial.user_attrs,
                 "pareto": trial.number in best,
             }
-            for trial in finished
+            for trial in _finished(study)
         ],
     }
 

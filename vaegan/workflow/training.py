@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def _train_stages(
             folder=folder / "state" / f"stage-{number + 1}",
             title=title,
             console=console,
-            monitor=_monitor(recipe.domain, data["val"], degradation),
+            monitor=_monitor(recipe.domain, data["val"], degradation, stage.objective.players),
         )
         states.append(state)
         if state.moved and fabric.is_global_zero:
@@ -201,8 +201,11 @@ def _feed(
     )
 
 
-def _monitor(domain: Domain, val: SignalSet, degradation: Any) -> Monitor:
-    """Active units, and pictures of a few validation items restored and of a few samples."""
+def _monitor(domain: Domain, val: SignalSet, degradation: Any, players: Sequence[str]) -> Monitor:
+    """Active units, and pictures of a few validation items restored and of a few samples.
+
+    An encoder that is not among the ``players`` has learned nothing that could be looked at.
+    """
     shown = val.take(range(min(PICTURES, len(val))))
     x = domain.to_model(torch.from_numpy(np.array(shown.signals))).float()
     partner = None
@@ -214,7 +217,8 @@ def _monitor(domain: Domain, val: SignalSet, degradation: Any) -> Monitor:
     @torch.no_grad()
     def look(model: Model, log: Log, samples: int) -> None:
         device = next(model.parameters()).device
-        if model.restores:
+        encodes = "encoder" in players or "encoder" not in model.players()
+        if model.restores and encodes:
             restored = model.restore(y.to(device), None if mask is None else mask.to(device)).mean.float().cpu()
             rows = [domain.draw(domain.to_physical(s.clamp(-1, 1)).numpy()) for s in (y, restored, x)]
             log.picture("restored", grid(np.concatenate(rows), columns=len(shown)), samples)
@@ -223,7 +227,7 @@ def _monitor(domain: Domain, val: SignalSet, degradation: Any) -> Monitor:
             drawn = model.sample(16, generator=torch.Generator(device).manual_seed(0), condition=classes)
             pictures = domain.draw(domain.to_physical(drawn.float().cpu().clamp(-1, 1)).numpy())
             log.picture("sampled", grid(pictures, columns=4), samples)
-        if isinstance(model, LatentModel):
+        if isinstance(model, LatentModel) and encodes:
             part = val.take(range(min(128, len(val))))
             units = latent_report(model, domain, part, degradation)
             if units["active_units"] is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from domains.sonar.formats.common import check_shape, full_scale, to_echo, to_samples
 from vaegan.domain import Recording
 from vaegan.errors import DataError
+from vaegan.files import complete
 
 NAME = "echo"
 
@@ -56,18 +56,14 @@ def write(recording: Recording, path: Path) -> Path:
     meta = recording.metadata
     if not isinstance(meta, Beams):
         raise DataError(f"{path}: nothing is known of the file", expected="a recording that was read from one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{uuid.uuid4().hex}.h5"
     try:
-        shutil.copyfile(meta.source, temporary)
-        with h5py.File(temporary, "r+") as file:
-            samples = file[NAME][()]
-            echo = np.asarray(recording.signals)
-            check_shape(echo, (int(np.prod(samples.shape[:-2], dtype=int)), 1, *samples.shape[-2:]), path)
-            file[NAME][...] = to_samples(echo.reshape(samples.shape), samples, meta.scale)
-        temporary.replace(path)
+        with complete(path) as scratch:
+            shutil.copyfile(meta.source, scratch)
+            with h5py.File(scratch, "r+") as file:
+                samples = file[NAME][()]
+                echo = np.asarray(recording.signals)
+                check_shape(echo, (int(np.prod(samples.shape[:-2], dtype=int)), 1, *samples.shape[-2:]), path)
+                file[NAME][...] = to_samples(echo.reshape(samples.shape), samples, meta.scale)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}", mend="give another --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

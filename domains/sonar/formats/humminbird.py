@@ -18,6 +18,7 @@ import numpy as np
 from domains.sonar.formats.common import Array, Record, check_shape, read_bytes, read_record, write_record
 from vaegan.domain import Recording
 from vaegan.errors import DataError
+from vaegan.files import complete
 
 MAGIC = b"\xc0\xde\xab\x21"
 LONGEST_HEADER = 512
@@ -93,9 +94,9 @@ def write(recording: Recording, path: Path) -> Path:
 def _copy(source: Path, target: Path) -> None:
     if target.exists() and source.samefile(target):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copyfile(source, target)
+        with complete(target) as scratch:
+            shutil.copyfile(source, scratch)
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error.strerror}", mend="give another --out") from error
 

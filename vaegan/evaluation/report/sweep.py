@@ -64,7 +64,7 @@ def write_sweep(path: Path, metrics: Mapping[str, Any], command: str) -> Path:
         metrics: what ``sweep.json`` holds.
         command: what repeats the sweep.
     """
-    trials, quality = metrics["trials"], QUALITIES[metrics.get("quality", "psnr")]
+    trials, quality = metrics["trials"], QUALITIES[metrics["quality"]]
     front = sorted((t for t in trials if t["pareto"]), key=quality.worth, reverse=True)
     told = "No trial has been finished." if not front else (
         f"{_name(front[0])} {quality.best}, {quality.told(front[0])}; of {len(trials)} trials {len(front)} are on the "
@@ -132,8 +132,8 @@ def _front(trials: Sequence[Trial], cost: str, quality: Quality) -> list[Trial]:
 def _table(trials: Sequence[Trial], metrics: Mapping[str, Any], quality: Quality) -> str:
     if not trials:
         return ""
-    name, _, unit = quality.title.partition(", ")
-    head = ["sizes", f"{name}<small>{unit}</small>" if unit else name, *(TITLES[name] for name in _COSTS)]
+    measure, _, unit = quality.title.partition(", ")
+    head = ["sizes", f"{measure}<small>{unit}</small>" if unit else measure, *(TITLES[name] for name in _COSTS)]
     rows = []
     for trial in sorted(trials, key=quality.worth, reverse=True):
         mark = f'<span class="mark" aria-hidden="true">★</span>{HIDDEN.format("on the Pareto front: ")}'

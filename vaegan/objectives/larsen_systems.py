@@ -6,12 +6,13 @@ with learned similarity (``VAE_Dis_l``: first :class:`PriorGANObjective`, then :
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaegan.degradation.base import normal
 from vaegan.errors import UserError
@@ -38,13 +39,13 @@ class PriorGANObjective(Objective):
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player, on one graph."""
         _, real, sampled = self._judged(model, batch, generator, cut=False)
-        return {"decoder": F.softplus(-sampled).mean(), "discriminator": terms.gan(real, sampled)}
+        return {"decoder": terms.non_saturating(sampled), "discriminator": terms.gan(real, sampled)}
 
     def backward(self, model: Model, batch: Batch, generator: torch.Generator | None) -> Step:
         """The same gradients from a graph cut at x_p."""
         (x_p, seen), real, sampled = self._judged(model, batch, generator, cut=True)
         dec, dis = (trainable(model.players()[name]) for name in self.players)
-        fooled, adversarial = F.softplus(-sampled).mean(), terms.gan(real, sampled)
+        fooled, adversarial = terms.non_saturating(sampled), terms.gan(real, sampled)
         wanted = gradient([fooled], [seen], retain=True)
         assign(dis, gradient([adversarial], dis))
         assign(dec, gradient([x_p], dec, wanted))
@@ -69,8 +70,8 @@ class PriorGANObjective(Objective):
 class LearnedVAEObjective(Objective):
     """L_prior + L_llike of Dis_l, for encoder and decoder alike: a VAE whose error is a discriminator's hidden layer.
 
-    The discriminator is left as an earlier stage has trained it. The step costs 3 encoder, 3 decoder and 3 discriminator
-    forward-equivalents.
+    The discriminator is used as in evaluation and left as an earlier stage has trained it, its running statistics too. The
+    step costs 3 encoder, 3 decoder and 3 discriminator forward-equivalents.
 
     Args:
         layer: which convolution of the discriminator measures likeness, from 0 (Larsen: 3, the third strided one).
@@ -96,7 +97,19 @@ class LearnedVAEObjective(Objective):
         model = as_vaegan(model)
         encoded = encode(model, batch, Noise.draw(model, batch, generator), cut=False)
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
-        with torch.no_grad():
-            real = model.judge(batch.x, batch.condition)
-        rebuilt = model.judge(x_tilde, batch.condition)
+        with _finished(model.discriminator):
+            with torch.no_grad():
+                real = model.judge(batch.x, batch.condition)
+            rebuilt = model.judge(x_tilde, batch.condition)
         return terms.kl_prior(encoded.q), likeness(real, rebuilt, self.layer)
+
+
+@contextmanager
+def _finished(player: nn.Module) -> Iterator[None]:
+    """A player as in evaluation: nothing about it changes."""
+    training = player.training
+    player.eval()
+    try:
+        yield
+    finally:
+        player.train(training)
