@@ -124,8 +124,8 @@ class Run:
             overlap: share of a window that its neighbour covers again; see
                 :func:`vaegan.inference.restore_any_size`.
             keep_spread: whether the spread is kept where any draws are made; without it their mean takes less memory.
-            bfloat16: let the network compute in bfloat16: about 1.8 times as quick on hardware that has it, for an error of
-                some thousandths of what is changed.
+            bfloat16: let the network compute in bfloat16: about twice as quick on hardware that has it, for some
+                thousandths of full scale of rounding.
             progress: called with the windows done and in all.
 
         Returns:
