@@ -113,6 +113,29 @@ def test_many_conditions_are_folded_away_below_the_first(tmp_path: Path) -> None
     assert "The other 9 conditions" in pages[10]
 
 
+def test_what_was_not_trained_to_restore_is_told_by_its_draws_first(tmp_path: Path) -> None:
+    made = generation()
+    numbers = {CONDITION: methods(12.3)}
+    heads = {}
+    for restoring in (True, False):
+        write_report(
+            tmp_path / "report.html",
+            title="t",
+            metrics={"restoration": numbers},
+            generation=made,
+            restoring=restoring,
+        )
+        text = (tmp_path / "report.html").read_text(encoding="utf-8")
+        check_accessible(text)
+        first = text[text.index('<p class="main">') :].split("</p>")[0]
+        heads[restoring] = [*re.findall(r'<h2 id="[^"]*">([^<]*)', text)]
+        assert first.startswith('<p class="main">At ' if restoring else '<p class="main">Generated signals')
+        assert ("Not trained to restore: at " in text) is not restoring
+    assert heads[True].index("Results") < heads[True].index("Generation")
+    assert heads[False].index("Generation") < heads[False].index("Results")
+    assert set(heads[True]) == set(heads[False])
+
+
 def test_a_domain_s_own_measures_stand_before_the_general_ones(tmp_path: Path) -> None:
     numbers = {CONDITION: methods(28.1)}
     for by in numbers[CONDITION].values():

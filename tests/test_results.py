@@ -156,3 +156,28 @@ def test_the_depth_study_s_table_is_what_was_measured() -> None:
             f"{last['spread']:.2f}",
             ", ".join(f"{look['recall']:.3f}" for look in net["curve"]),
         ], name
+
+
+def test_the_table_of_the_drawn_faces_is_what_was_measured() -> None:
+    page = (HERE / "faces" / "README.md").read_text(encoding="utf-8")
+    folders = sorted(path.parent for path in (HERE / "faces" / "results").glob("celeba64*/metrics.json"))
+    assert len(folders) >= 3
+    for folder in folders:
+        metrics = read(folder / "metrics.json")
+        for method in ("model", "model + mixture"):
+            value = {name.partition("[")[0]: found for name, found in metrics["generation"][method].items()}
+            low, high = value["kid"]["ci95"]
+            shares = " | ".join(f"{value[name]['mean']:.3f}" for name in ("precision", "recall", "f1", "coverage"))
+            wanted = f"| {value['kid']['mean']:.3f} ({low:.3f} to {high:.3f}) | {shares} |"
+            assert wanted in page, (folder.name, method)
+        assert f" {metrics['cost']['train_samples']:,} " in page, folder.name
+
+
+def test_the_table_of_the_blind_discriminator_is_what_was_measured() -> None:
+    page = (HERE.parent / "docs" / "concepts.md").read_text(encoding="utf-8")
+    section = page[page.index("### A discriminator that sees nothing") :]
+    for folder, samples in (("celeba64-small-batch-norm", (10_000, 15_680)), ("celeba64-small", (10_000, 16_000))):
+        curves = read(HERE / "faces" / "results" / folder / "training.json")["curves of the second stage"]
+        for n in samples:
+            real, drawn, kl = (dict(map(tuple, curves[name]))[n] for name in ("d_real", "d_sampled", "prior"))
+            assert f"| {n:,} | {real:.3f} | {drawn:.3f} | {kl:.0f} |" in section

@@ -13,7 +13,7 @@ from vaegan.errors import UserError
 from vaegan.evaluation.comparison import paired_differences
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report import write_report
-from vaegan.evaluation.result import Restoration
+from vaegan.evaluation.result import PAIRED, Restoration
 from vaegan.files import read_json, write_json
 from vaegan.run import Run, find, load
 from vaegan.study import Study
@@ -110,6 +110,7 @@ def compare(
         command=command,
         models=list(runs),
         differences=differences,
+        restoring=any(run.recipe.degradations for run in runs.values()) or PAIRED in metrics.get("restoration", {}),
     )
     return metrics, page
 

@@ -142,6 +142,7 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
         notes={**findings.metrics.get("latent", {}), **warnings},
         command=command,
         further=run.domain.report_sections(lambda recording: run.restore(recording).recording, run.recipe.evaluation.n),
+        restoring=bool(run.recipe.degradations) or PAIRED in findings.metrics.get("restoration", {}),
     )
 
 

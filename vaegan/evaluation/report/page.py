@@ -41,6 +41,7 @@ def write_report(
     models: Sequence[str] = (MODEL,),
     differences: Differences | None = None,
     further: Mapping[str, str] | None = None,
+    restoring: bool = True,
 ) -> Path:
     """Writes the report, under a temporary name first, so that a reader never finds half of it.
 
@@ -61,6 +62,8 @@ def write_report(
         differences: of every pair of them on the same items, see
             :func:`vaegan.evaluation.comparison.paired_differences`.
         further: sections of the domain's own, title to HTML; see :meth:`vaegan.domain.Domain.report_sections`.
+        restoring: whether the models were trained to restore. Otherwise what they draw comes first, and how they restore all
+            the same is told as what it is.
 
     Returns:
         The page's path.
@@ -86,7 +89,10 @@ def write_report(
         "Where it fails": worst_section(restoration),
         "To repeat this": _repeat(metrics.get("environment", {}), command),
     }
-    shown = _verdict(conditions, samples, restoration, own, differences or {})
+    if samples and not restoring:
+        first = ("What was trained, and for how long", "The data", "Models side by side", "Generation")
+        sections = {name: sections[name] for name in (*(n for n in first if n in sections), *sections)}
+    shown = _verdict(conditions, samples, restoration, own, differences or {}, restoring=restoring)
     return write_page(path, title=title, kicker=metrics.get("recipe", "") or "Report", verdict=shown, sections=sections)
 
 
@@ -137,8 +143,11 @@ def _verdict(
     restoration: Restoration | None,
     own: Sequence[str],
     differences: Differences,
+    *,
+    restoring: bool,
 ) -> str:
-    """The first condition's comparison large, the others below it; generation where nothing was restored."""
+    """The first condition's comparison large, the others below it; generation where nothing was, or was to be, restored."""
+    drawn = [("tie", verdict.generation_sentence(generation, own[0]))] if generation and not restoring else []
     lines: list[tuple[str, str]] = []
     against: list[verdict.Comparison] = []
     for condition, methods in conditions.items():
@@ -149,13 +158,18 @@ def _verdict(
         rivals = set(methods) - set(own) if known is None else set(known)
         result = verdict.compare(condition, methods, method=own[0] if best is None else best[0], rivals=rivals)
         if result is not None and (best is None or not against):
-            words = verdict.sentence(result) if against else verdict.headline(result, generation)
+            words = verdict.sentence(result) if against or drawn else verdict.headline(result, generation)
             lines.append((result.outcome, words))
         against += [] if result is None else [result]
-    if not lines:
+    if drawn:
+        lines = [
+            *drawn,
+            *((outcome, f"Not trained to restore: {words[:1].lower()}{words[1:]}") for outcome, words in lines),
+        ]
+    elif not lines:
         lines = [("tie", verdict.generation_sentence(generation, own[0]))]
     (outcome, first), *others = lines
-    besides = [verdict.left_out(against[0], generation)] if against else []
+    besides = [verdict.left_out(against[0], generation)] if against and not drawn else []
     soft = " ".join(words for words in [*besides, verdict.tally(against)] if words)
     items = [f'<li><span class="tag {o}">{_TAGS[o]}</span>{escape(words)}</li>' for o, words in others]
     shown = f"<ul>{''.join(items)}</ul>" if items else ""
