@@ -79,8 +79,10 @@ def test_a_sweep_tries_all_goes_on_and_reports(tmp_path: Path, capsys) -> None:
     assert any(trial["pareto"] for trial in metrics["trials"])
     for trial in metrics["trials"]:
         assert min(trial[name] for name in ("psnr", "ms_per_item", "peak_memory_mib", "parameters")) > 0
-        for name in ("recipe.json", "metrics.json"):
-            assert (Path(trial["folder"]) / name).is_file()
+        assert (Path(trial["folder"]) / "recipe.json").is_file()
+        judged = json.loads((Path(trial["folder"]) / "metrics.json").read_text())
+        assert judged["data"]["judged_on"] == "val", "what is chosen on test items is flattered by them"
+        assert trial["psnr"] == pytest.approx(judged["restoration"]["strokes coverage=0.105"]["model"]["psnr"]["mean"])
     before = (out / "sweep.json").read_text()
     assert main(words) == 0
     assert json.loads(before)["trials"] == json.loads(capsys.readouterr().out)["trials"], "nothing was left to do"
@@ -124,7 +126,7 @@ def test_a_recipe_that_only_draws_is_judged_by_its_draws(tmp_path: Path) -> None
     assert best["pareto"], "less is better"
     text = page.read_text()
     assert f"width {best['values']['model.width']} draws best: kernel distance" in text
-    assert "draws from N(0, I), less is better" in text
+    assert "draws from N(0, I) beside validation items, less is better" in text
     check_accessible(text)
 
 

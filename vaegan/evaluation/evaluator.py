@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vaegan.baselines import Baseline, Fitted, tune
 from vaegan.baselines import Example as Pair
-from vaegan.data import SignalSet
+from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, build, observe
 from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
@@ -45,6 +45,7 @@ def evaluate_restoration(
     with_baselines: bool = True,
     baselines: Mapping[str, Baseline] | None = None,
     measures: Mapping[str, Metric] | None = None,
+    split: Split = "test",
     batch: int = 16,
     progress: Progress | None = None,
 ) -> Restoration:
@@ -65,6 +66,7 @@ def evaluate_restoration(
         with_baselines: whether the domain's classical methods are judged too.
         baselines: these instead of those that the domain has and that need not be fitted.
         measures: beside the general ones and the domain's own, by name.
+        split: whose degradations the items suffer, where a domain's differ by split.
         batch: items given to a restorer at once.
         progress: called after every batch.
 
@@ -76,7 +78,7 @@ def evaluate_restoration(
         baselines = {name: method for name, method in domain.baselines().items() if not isinstance(method, Fitted)}
     baselines = dict(baselines) if with_baselines else {}
     _check_names(restorers, baselines, len(test))
-    makers = domain.on_split("test").degradations()
+    makers = domain.on_split(split).degradations()
     built: dict[str, Degradation | None] = {c: build(c, makers) for c in conditions}
     if test.observed is not None:
         built[PAIRED] = None

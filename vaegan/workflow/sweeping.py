@@ -46,7 +46,7 @@ def sweep(
     command: str = "",
     console: Console | None = None,
 ) -> tuple[dict[str, Any], Path]:
-    """Trains and judges a recipe with its fields varied, and writes ``sweep.json`` and ``report.html``.
+    """Trains a recipe with its fields varied, judges on validation items, and writes ``sweep.json`` and ``report.html``.
 
     The same call goes on where it was; several machines share the work through one ``storage`` and one ``out``.
 
@@ -219,7 +219,7 @@ def _try(
     if console is not None:
         console.print(f"trial {trial.number + 1}: {place.name}", highlight=False)
     run = train(name, recipe, out=place, device=device, console=console)
-    findings = evaluate(run, console=console)
+    findings = evaluate(run, split="val", console=console)
     write_json(place / "metrics.json", findings.metrics)
     cost = findings.metrics["cost"]
     trial.set_user_attr("parameters", sum(cost["parameters"].values()))

@@ -141,9 +141,9 @@ def _table(trials: Sequence[Trial], metrics: Mapping[str, Any], quality: Quality
         cells += [f"<td>{escape(COSTS[name](trial[name])) if name in trial else '–'}</td>" for name in _COSTS]
         rows.append(row(_name(trial), cells))
     if quality.name == "psnr":
-        over = f"Mean over {', '.join(metrics['conditions'])}, n = {metrics['n']:,} test items each."
+        over = f"Mean over {', '.join(metrics['conditions'])}, n = {metrics['n']:,} validation items each."
     else:
-        over = f"{metrics['measured']} of {metrics['n']:,} draws from N(0, I), less is better."
+        over = f"{metrics['measured']} of {metrics['n']:,} draws from N(0, I) beside validation items, less is better."
     caption = escape(over) + " ★ on the Pareto front."
     return table("All trials", caption, head, rows)
 
