@@ -134,6 +134,26 @@ def test_bfloat16_does_not_spoil_the_spread(tmp_path: Path) -> None:
     assert np.abs(quick - exact).mean() < 0.2 * exact.mean()
 
 
+def test_a_private_page_has_the_numbers_and_no_picture_of_the_data(run: Path, tmp_path, capsys) -> None:
+    pages = {}
+    for name, words in (("whole", ()), ("private", ("--private",))):
+        assert main(["evaluate", str(run), "--report", str(tmp_path / name), *words]) == 0
+        pages[name] = (tmp_path / name / "report.html").read_text()
+    for heading in (
+        "Pictures",
+        "Where it fails",
+        "Draws beside their nearest training items",
+        "From one item to another",
+    ):
+        assert f">{heading}<" in pages["whole"]
+        assert f">{heading}<" not in pages["private"]
+    assert ">Samples<" in pages["private"], "what it draws is no data"
+    assert "this page may be shared where the data may not" in pages["private"]
+    numbers = [json.loads((tmp_path / name / "metrics.json").read_text())["restoration"] for name in pages]
+    assert numbers[0] == numbers[1]
+    assert "--private without a report" in failed(capsys, "evaluate", run, "--private")
+
+
 def test_fidelity_goes_from_the_last_weights_to_those_before_the_discriminator(run: Path, tmp_path, capsys) -> None:
     source = picture(tmp_path / "face.png")
     loaded = vaegan.load(run)

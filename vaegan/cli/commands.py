@@ -95,6 +95,8 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     from vaegan import workflow
     from vaegan.files import write_json
 
+    if options.private and options.report is None:
+        raise UserError("--private without a report", expected="a folder for it", mend="set --report DIR")
     run = workflow.open_run(options.run, options.device)
     findings = workflow.evaluate(
         run, options.data, n=options.n, inception=options.inception, console=Console(stderr=True)
@@ -104,7 +106,8 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     words = "vaegan " + shlex.join(options.words)
     if options.report is not None:
         judged = run if options.data is None else run.on(options.data)
-        print(f"report: {workflow.report(judged, findings, words, options.report)}", file=sys.stderr)
+        page = workflow.report(judged, findings, words, options.report, private=options.private)
+        print(f"report: {page}", file=sys.stderr)
     elif options.out is None and options.data is None and options.n is None:
         workflow.report(run, findings, words)
     if options.json:

@@ -95,6 +95,9 @@ def _evaluate(add: Add) -> None:
         help="where the numbers go (default: RUN/metrics.json; with --data or --n printed only)",
     )
     add("--report", type=Path, metavar="DIR", help="write metrics.json and report.html there")
+    add(
+        "--private", action="store_true", help="with --report: a page without pictures of the data, which may be shared"
+    )
     add("--n", type=int, help="test items for each condition")
     add("--inception", type=Path, metavar="FILE", help=INCEPTION)
     add("--device", choices=DEVICES, default="auto")

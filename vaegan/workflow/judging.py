@@ -56,6 +56,9 @@ class Findings:
     tradeoff: Tradeoff | None = None
 
 
+PRIVATE = "<p>They were left out, so that this page may be shared where the data may not.</p>"
+
+
 @dataclass(frozen=True)
 class Items:
     """What a run is judged on: the domain, its splits, and what they are called."""
@@ -125,7 +128,7 @@ def evaluate(
     return Findings(found, restoration, generation, uncertainty, tradeoff)
 
 
-def report(run: Run, findings: Findings, command: str, folder: Path | None = None) -> Path:
+def report(run: Run, findings: Findings, command: str, folder: Path | None = None, *, private: bool = False) -> Path:
     """Writes ``metrics.json`` and ``report.html``; returns the report's place.
 
     Args:
@@ -133,8 +136,11 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
         findings: what :func:`evaluate` found.
         command: what repeats it, for the page.
         folder: where they go; by default the run's own.
+        private: leave out every picture of the data, so that the page may be shared where the data may not.
     """
     folder = folder or run.folder
+    if private:
+        findings = _without_data(findings)
     write_json(folder / "metrics.json", findings.metrics)
     training = read_json(run.folder / "training.json")
     warnings = {f"warning {i + 1}": warning for i, warning in enumerate(training["warnings"])}
@@ -149,8 +155,21 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
         curves=training["curves"],
         notes={**findings.metrics.get("latent", {}), **warnings},
         command=command,
-        further=run.domain.report_sections(lambda recording: run.restore(recording).recording, run.recipe.evaluation.n),
+        further={"Pictures of the data": PRIVATE}
+        if private
+        else run.domain.report_sections(lambda recording: run.restore(recording).recording, run.recipe.evaluation.n),
         restoring=bool(run.recipe.degradations) or PAIRED in findings.metrics.get("restoration", {}),
+    )
+
+
+def _without_data(findings: Findings) -> Findings:
+    """The same numbers and draws, without items of the data and what was made of them."""
+    restoration, generation = findings.restoration, findings.generation
+    return replace(
+        findings,
+        restoration=None if restoration is None else replace(restoration, examples={}, worst={}),
+        generation=None if generation is None else replace(generation, nearest=None, interpolation=None),
+        uncertainty=None,
     )
 
 
