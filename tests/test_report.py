@@ -129,7 +129,7 @@ def test_what_was_not_trained_to_restore_is_told_by_its_draws_first(tmp_path: Pa
         check_accessible(text)
         first = text[text.index('<p class="main">') :].split("</p>")[0]
         heads[restoring] = [*re.findall(r'<h2 id="[^"]*">([^<]*)', text)]
-        assert first.startswith('<p class="main">At ' if restoring else '<p class="main">Generated signals')
+        assert first.startswith('<p class="main">At ' if restoring else '<p class="main">Drawn signals')
         assert ("Not trained to restore: at " in text) is not restoring
     assert heads[True].index("Results") < heads[True].index("Generation")
     assert heads[False].index("Generation") < heads[False].index("Results")

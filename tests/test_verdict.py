@@ -114,6 +114,15 @@ def test_generation_alone_says_what_it_covers() -> None:
     assert "nothing was measured beside it" in generation_sentence(mixture)
 
 
+def test_generation_alone_says_in_plain_words_how_many_lie_among_real_ones() -> None:
+    numbers = samples()
+    numbers["model"]["precision[x]"] = entry(0.6, 0.02, "1")
+    told = "Drawn signals cover 41\u00a0% of the data, and 60\u00a0% of them lie among real ones"
+    assert generation_sentence(numbers) == f"{told}."
+    numbers["training items"] = {"coverage[x]": entry(0.93, 0.01, "1"), "precision[x]": entry(0.7, 0.01, "1")}
+    assert generation_sentence(numbers) == f"{told}; real training items reach 93\u00a0% and 70\u00a0%."
+
+
 def test_shares_and_names() -> None:
     assert [share(value).replace("\u00a0", " ") for value in (0, 0.004, 0.41, 0.996, 1)] == [
         "0 %",

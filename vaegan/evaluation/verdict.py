@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vaegan.evaluation.result import INPUT, MIXTURE, MODEL
+from vaegan.evaluation.result import INPUT, MIXTURE, MODEL, REAL
 
 Outcome = Literal["win", "tie", "loss"]
 Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -206,9 +206,19 @@ def tally(results: Collection[Comparison]) -> str:
 
 
 def generation_sentence(methods: Methods, method: str = MODEL) -> str:
-    """How good generated signals are, in plain words: what they cover, and the method's first metric."""
+    """How good generated signals are, in plain words.
+
+    What they cover and how many lie among real ones, where that was measured; else the method's first metric.
+    """
     if not methods.get(method):
         return "Nothing was measured in this run."
+    extractor = next((split_name(name)[1] for name in methods[method] if split_name(name)[0] == "coverage"), None)
+    names = [name for name in (f"coverage[{extractor}]", f"precision[{extractor}]") if name in methods[method]]
+    if len(names) == 2:
+        covered, real = (share(float(methods[method][name]["mean"])) for name in names)
+        within = [share(float(methods[REAL][name]["mean"])) for name in names if name in methods.get(REAL, {})]
+        reach = f"; real training items reach {within[0]} and {within[1]}" if len(within) == 2 else ""
+        return f"Drawn signals cover {covered} of the data, and {real} of them lie among real ones{reach}."
     metric, own = next(iter(methods[method].items()))
     covered = _covered(methods[method])
     better = f"{own['better']} is better"
