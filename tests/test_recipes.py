@@ -96,17 +96,30 @@ def test_the_same_command_resumes_and_another_recipe_is_refused(tmp_path, capsys
     assert "holds a run of another recipe" in capsys.readouterr().err
 
 
-def test_more_training_of_an_early_stage_starts_the_later_ones_again(tmp_path) -> None:
+def test_more_training_of_an_early_stage_starts_the_later_ones_again(tmp_path, capsys) -> None:
     out = tmp_path / "run"
     words = ["train", "faces/quickstart", "--out", str(out), "--device", "cpu", "--domain.size", "16"]
     assert main([*words, "--samples", "40"]) == 0
     first = json.loads((out / "training.json").read_text())["samples"]
+    assert "begins again" not in capsys.readouterr().err
     assert main([*words, "--samples", "80"]) == 0
+    assert "stage 2 begins again, as stage 1 went on" in " ".join(capsys.readouterr().err.split())
     assert first == 40
     assert json.loads((out / "training.json").read_text())["samples"] == 80
     info = [load_tensors(out / "state" / f"stage-{k}" / "state.safetensors")[1] for k in (1, 2)]
     assert [part["samples"] for part in info] == [48, 32]
     assert info[1]["history"][0]["samples"] <= 32
+
+
+def test_the_last_stage_goes_on_alone_when_only_its_budget_grew(tmp_path, capsys) -> None:
+    out = tmp_path / "run"
+    words = ["train", "faces/quickstart", "--out", str(out), "--device", "cpu", "--domain.size", "16"]
+    budget = ["--stages.0.training.samples", "16", "--stages.1.training.samples"]
+    assert main([*words, *budget, "16"]) == 0
+    assert main([*words, *budget, "32"]) == 0
+    assert "begins again" not in capsys.readouterr().err
+    info = [load_tensors(out / "state" / f"stage-{k}" / "state.safetensors")[1] for k in (1, 2)]
+    assert [part["samples"] for part in info] == [16, 32]
 
 
 def test_shuffled_latents_come_from_other_groups() -> None:

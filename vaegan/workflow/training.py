@@ -112,16 +112,14 @@ def _train_stages(
             _feed(stage, data["train"], recipe.domain, degradation, fabric, classes),
             stage.training,
             fabric=fabric,
-            folder=folder / "state" / f"stage-{number + 1}",
+            folder=_state(folder, number).parent,
             title=title,
             console=console,
             monitor=_monitor(recipe.domain, data["val"], degradation, stage.objective.players),
         )
         states.append(state)
         if state.moved and fabric.is_global_zero:
-            # Later stages began from weights that are no more.
-            for later in range(number + 2, len(recipe.stages) + 1):
-                (folder / "state" / f"stage-{later}" / "state.safetensors").unlink(missing_ok=True)
+            _forget_later(folder, number, len(recipe.stages), console)
         fabric.barrier()
         for buffer in state.averaged.buffers():  # the running statistics of batch norm differ between processes
             buffer.copy_(fabric.broadcast(buffer))
@@ -130,6 +128,23 @@ def _train_stages(
         if not _adversarial(stage) and following and _adversarial(following[0]) and before is None:
             before = copy.deepcopy(state.averaged)
     return states, before
+
+
+def _state(folder: Path, number: int) -> Path:
+    return folder / "state" / f"stage-{number + 1}" / "state.safetensors"
+
+
+def _forget_later(folder: Path, number: int, stages: int, console: Console | None) -> None:
+    """Drops what later stages reached: they began from weights that are no more."""
+    begun = [later for later in range(number + 1, stages) if _state(folder, later).is_file()]
+    for later in begun:
+        _state(folder, later).unlink()
+    if begun and console is not None:
+        console.print(
+            f"stage {begun[0] + 1} begins again, as stage {number + 1} went on; to go on with the last stage alone, "
+            f"lengthen --stages.{stages - 1}.training.minutes and leave the others as they were",
+            style="yellow",
+        )
 
 
 def _adversarial(stage: Stage) -> bool:
