@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from vaegan.errors import UserError
 from vaegan.models import LarsenConfig, RestoringConfig
 from vaegan.nn import Conv, DiagonalGaussian, Upsample, active_units, normalisation
+from vaegan.nn.conv import Doubling, repeated
 from vaegan.signal import Axis, SignalSpec
 
 
@@ -93,6 +95,34 @@ def test_upsampling_gives_the_size_asked_for(size) -> None:
     for wrap in (False, True):
         layer = Upsample(1, 2, 3, 5, periodic=(wrap,))
         assert layer(torch.rand(1, 2, 4), (size,)).shape == (1, 3, size)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "larger", "periodic"),
+    [
+        ((7,), (14,), (False,)),
+        ((7,), (14,), (True,)),
+        ((1,), (2,), (True,)),
+        ((5,), (9,), (False,)),  # an odd size ends within a pair, and is not doubled in one go
+        ((5,), (9,), (True,)),
+        ((4, 6), (8, 12), (False, True)),
+        ((1, 3), (2, 6), (False, False)),
+        ((4, 3), (8, 5), (True, False)),
+    ],
+)
+def test_doubling_is_the_convolution_of_repeated_samples(sizes, larger, periodic) -> None:
+    doubling = Doubling(len(sizes), 3, 2, periodic=periodic).double()
+    conv = Conv(len(sizes), 3, 2, 3, periodic=periodic).double()
+    conv.load_state_dict(doubling.state_dict())
+    weights = torch.randn(2, 2, *larger, dtype=torch.float64)
+    found = []
+    for network in (doubling, conv):
+        x = torch.linspace(-1, 1, 6 * math.prod(sizes), dtype=torch.float64).sin().view(2, 3, *sizes).requires_grad_()
+        result = doubling(x, larger) if network is doubling else conv(repeated(x, larger))
+        assert result.shape[2:] == larger
+        found.append((result, *torch.autograd.grad((weights * result).sum(), [x, *network.parameters()])))
+    for fast, plain in zip(*found, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-12, atol=1e-12)
 
 
 def test_gaps_only_leaves_observed_samples_untouched() -> None:

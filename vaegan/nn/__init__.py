@@ -1,7 +1,7 @@
 """Networks for 1D and 2D signals from one code."""
 
 from vaegan.nn.blocks import ResBlock
-from vaegan.nn.conv import Conv, Linear, Norm, Upsample, normalisation
+from vaegan.nn.conv import Conv, Doubling, Linear, Norm, Upsample, normalisation
 from vaegan.nn.decoder import Decoder
 from vaegan.nn.discriminator import Discriminator, Verdict
 from vaegan.nn.encoder import Encoder
@@ -15,6 +15,7 @@ __all__ = [
     "Decoder",
     "DiagonalGaussian",
     "Discriminator",
+    "Doubling",
     "Encoder",
     "Encoding",
     "Linear",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -28,5 +29,7 @@ class ResBlock(nn.Module):
         """``x + f(x)``."""
         h = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
-            h = conv(F.silu(norm(h)))
-        return x + h
+            normed = norm(h)
+            # Without gradients what this block made itself is written over: on a CPU fresh memory costs more than the sum.
+            h = conv(F.silu(normed, inplace=normed is not x and not torch.is_grad_enabled()))
+        return h.add_(x) if h.dtype == x.dtype else x + h

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from vaegan.errors import UserError
 
 CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+TRANSPOSE: dict[int, Callable[..., Tensor]] = {1: F.conv_transpose1d, 2: F.conv_transpose2d}
 TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
 BATCH_NORM: dict[int, type[nn.Module]] = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 
@@ -170,6 +171,43 @@ class Upsample(nn.Module):
         for axis, (size, margin) in enumerate(zip(sizes, self.margins, strict=True), start=2):
             if margin:
                 whole = whole.narrow(axis, 2 * margin, size)
+        return whole
+
+
+class Doubling(nn.Module):
+    """:func:`repeated`, then a convolution of three weights along each axis, at less than half of its products.
+
+    Of three weights two meet the same sample. Added up beforehand they are a transposed convolution of stride 2 with four
+    weights along each axis: in two axes 4/9 of the products, and nothing is repeated. An odd size is taken as it is.
+
+    Args:
+        dims: 1 or 2.
+        inputs, outputs: channels.
+        periodic: for each axis whether it wraps.
+    """
+
+    def __init__(self, dims: int, inputs: int, outputs: int, *, periodic: Sequence[bool] = ()) -> None:
+        super().__init__()
+        self.margins = [int(wrap) for wrap in (tuple(periodic) or (False,) * dims)]
+        self.layer = CONV[dims](inputs, outputs, 3, padding=tuple(1 - margin for margin in self.margins))
+        self.transpose = TRANSPOSE[dims]
+
+    def forward(
+        self, x: Float[Tensor, "batch inputs *space"], sizes: Sequence[int]
+    ) -> Float[Tensor, "batch outputs *larger"]:
+        """Doubles to ``sizes``, each of which halves (rounded up) to that of ``x``."""
+        if any(size % 2 for size in sizes):
+            whole: Tensor = self.layer(wrapped(repeated(x, sizes), self.margins))
+            return whole
+        weight, bias = self.layer.weight, self.layer.bias
+        assert isinstance(weight, Tensor)
+        for axis in range(2, weight.dim()):
+            nothing = torch.zeros_like(weight.narrow(axis, 0, 1))
+            weight = (torch.cat([weight, nothing], axis) + torch.cat([nothing, weight], axis)).flip(axis)
+        whole = self.transpose(wrapped(x, self.margins), weight.transpose(0, 1), bias, stride=2, padding=1)
+        for axis, (size, margin) in enumerate(zip(sizes, self.margins, strict=True), start=2):
+            if margin:
+                whole = whole.narrow(axis, 2, size)
         return whole
 
 

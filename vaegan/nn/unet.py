@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vaegan.nn.blocks import ResBlock
-from vaegan.nn.conv import Condition, Conv, Linear, Norm, depth_to_space, patched, pyramid, repeated, space_to_depth
+from vaegan.nn.conv import Condition, Conv, Doubling, Linear, Norm, depth_to_space, patched, pyramid, space_to_depth
 from vaegan.nn.hints import HINTS, hints
 from vaegan.nn.neighbours import alike, continued, squashed, unsquashed
 from vaegan.nn.posterior import DiagonalGaussian, posterior
@@ -198,7 +198,7 @@ class RestoringDecoder(nn.Module):
         self.levels = nn.ModuleList(
             nn.Sequential(*(ResBlock(dims, c, norm=norm, periodic=wraps) for _ in range(blocks))) for c in channels
         )
-        self.ups = nn.ModuleList(Conv(dims, b, a, 3, periodic=wraps) for a, b in pairwise(channels))
+        self.ups = nn.ModuleList(Doubling(dims, b, a, periodic=wraps) for a, b in pairwise(channels))
         # Without a latent the coarsest features come by a skip too: the same network, but for the bottleneck.
         self.adapters = nn.ModuleList(Conv(dims, c, c, 1, bias=False) for c in (channels[:-1] if latent else channels))
         # A new network changes nothing, and nothing stands between its last features and the change: behind an activation,
@@ -229,7 +229,7 @@ class RestoringDecoder(nn.Module):
         h = self.levels[-1](h)
         sizes: Sequence[Sequence[int]] = self.sizes if context is None else [skip.shape[2:] for skip in context.skips]
         for i in range(len(self.ups) - 1, -1, -1):
-            h = self.ups[i](repeated(h, sizes[i]))
+            h = self.ups[i](h, sizes[i])
             if context is not None:
                 h = h + self.adapters[i](context.skips[i])
             h = self.levels[i](h)
