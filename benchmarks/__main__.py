@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, str] = {
     "eeg": "a window of 64 channels of EEG restored, and streamed: milliseconds",
     "lidar": "a LiDAR turn and a planar scan restored end to end: milliseconds against the sensor's rate",
     "depth": "does a DCGAN of digits collapse when layers are added, and what cures it",
+    "oracle": "EEG: what a filter that knew the spectra of signal and artifact would leave",
     "vae_failure": "the humanface8000 study's VAE, and what makes it restore worse than its input",
 }
 

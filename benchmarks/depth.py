@@ -7,7 +7,6 @@ precision and recall against test digits, how many digits occur, and how much th
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.step import _positive
+from benchmarks.arguments import Parser, positive
 from domains.digits import Digits
 from domains.digits.classifier import DigitFeatures
 from vaegan.drawing import grid
@@ -119,17 +118,17 @@ def run(
 
 def main(arguments: Sequence[str]) -> None:
     """Prints a line for each net, and writes all numbers."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks depth", description=__doc__)
+    parser = Parser("depth", __doc__)
     parser.add_argument("--data", type=Path, help="MNIST's folder; without it 5,000 digits of it")
     parser.add_argument("--out", type=Path, default=Path("depth"))
-    parser.add_argument("--samples", type=_positive, default=600_000, help="training samples of each net")
-    parser.add_argument("--batch", type=_positive, default=32)
-    parser.add_argument("--width", type=_positive, default=128, help="of the generator; 128 in the study")
-    parser.add_argument("--discriminator-width", type=_positive, default=56, help="56 in the study")
+    parser.add_argument("--samples", type=positive, default=600_000, help="training samples of each net")
+    parser.add_argument("--batch", type=positive, default=32)
+    parser.add_argument("--width", type=positive, default=128, help="of the generator; 128 in the study")
+    parser.add_argument("--discriminator-width", type=positive, default=56, help="56 in the study")
     parser.add_argument("--layers", type=int, nargs="+", default=[0, 2, 4], help="added to either net")
-    parser.add_argument("--looks", type=_positive, default=5)
+    parser.add_argument("--looks", type=positive, default=5)
     parser.add_argument("--only", default="", help="nets whose name holds this; without it all")
-    parser.add_argument("--n", type=_positive, default=1000, help="draws looked at, in hundreds")
+    parser.add_argument("--n", type=positive, default=1000, help="draws looked at, in hundreds")
     options = parser.parse_args(arguments)
     found: dict[str, Any] = {"environment": environment(), "options": {k: str(v) for k, v in vars(options).items()}}
     every = cases(options.width, options.discriminator_width, options.layers)

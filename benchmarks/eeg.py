@@ -6,21 +6,19 @@ channels in chunks, filters and resampling included. On the CPU.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.step import _positive
+from benchmarks.arguments import Parser, positive
 from domains.eeg.stream import Stream
 from vaegan import plugins
-from vaegan.errors import UserError
 from vaegan.run import load
 
 RECIPE = "eeg/denoise"
@@ -77,24 +75,19 @@ def _summary(values: Sequence[float]) -> dict[str, float]:
     return {name: round(float(np.percentile(values, p)), 2) for name, p in (("least", 0), ("median", 50), ("p95", 95))}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message, mend="see python -m benchmarks eeg --help")
-
-
 def main(arguments: Sequence[str]) -> None:
     """Measures and prints JSON.
 
     Raises:
         UserError: for arguments that cannot be used.
     """
-    parser = _Parser(prog="python -m benchmarks eeg", description=__doc__, allow_abbrev=False)
+    parser = Parser("eeg", __doc__)
     add = parser.add_argument
     add("--run", type=Path, help=f"a trained run (default: {RECIPE}, untrained)")
-    add("--channels", type=_positive, default=64, help="of the recording (default 64)")
-    add("--repeats", type=_positive, default=30, help="of each measurement (default 30)")
+    add("--channels", type=positive, default=64, help="of the recording (default 64)")
+    add("--repeats", type=positive, default=30, help="of each measurement (default 30)")
     add("--rate", type=float, default=256.0, help="samples a second of the stream (default 256)")
-    add("--threads", type=_positive, default=torch.get_num_threads(), help="of torch")
+    add("--threads", type=positive, default=torch.get_num_threads(), help="of torch")
     add("--bfloat16", action="store_true", help="compute in bfloat16")
     add("--tiny", action="store_true", help="a network of next to no channels: overhead alone")
     chosen = parser.parse_args(arguments)

@@ -7,7 +7,6 @@ each round, so that what slows the machine down for a while slows both.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import io
@@ -22,12 +21,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.step import _highest, _positive, _resident
+from benchmarks.arguments import Parser, positive
+from benchmarks.step import _highest, _resident
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.metrics import generation
@@ -241,30 +241,19 @@ def measure(setting: Setting) -> dict[str, Any]:
     }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message, mend="see python -m benchmarks generation --help")
-
-
 def parse(arguments: Sequence[str]) -> tuple[Setting, bool]:
     """The setting, and whether the answer is to be JSON.
 
     Raises:
         UserError: for arguments that cannot be used.
     """
-    parser = _Parser(
-        prog="python -m benchmarks generation",
-        description="Measures of generated items beside independent code.",
-        allow_abbrev=False,
-    )
+    parser = Parser("generation", "Measures of generated items beside independent code.")
     add, usual = parser.add_argument, Setting()
     add("--json", action="store_true", help="print one JSON object instead of a table")
-    add("--n", type=_positive, default=usual.n, help=f"items of either set (default {usual.n})")
-    add("--features", type=_positive, default=usual.features, help=f"of an item (default {usual.features})")
-    add(
-        "--check-n", type=_positive, default=usual.check_n, help=f"items to compare values on (default {usual.check_n})"
-    )
-    add("--rounds", type=_positive, default=usual.rounds, help=f"how often the ratio is timed (default {usual.rounds})")
+    add("--n", type=positive, default=usual.n, help=f"items of either set (default {usual.n})")
+    add("--features", type=positive, default=usual.features, help=f"of an item (default {usual.features})")
+    add("--check-n", type=positive, default=usual.check_n, help=f"items to compare values on (default {usual.check_n})")
+    add("--rounds", type=positive, default=usual.rounds, help=f"how often the ratio is timed (default {usual.rounds})")
     chosen = parser.parse_args(arguments)
     least = 4 * K_DC
     if min(chosen.n, chosen.check_n) < least:

@@ -6,7 +6,6 @@ scan of 180 beams is restored from an array. Times are medians after a warm-up, 
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -14,18 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.step import _positive
+from benchmarks.arguments import Parser, positive
 from domains.lidar import PlanarScans, Turns
 from domains.lidar.clouds import read_cloud
 from domains.lidar.projection import project, to_points, unfolded_rings
 from vaegan import plugins
 from vaegan.domain import Recording
-from vaegan.errors import UserError
 from vaegan.run import Run, load, ready
 
 TURN_BUDGET, SCAN_BUDGET, PROJECTION_BUDGET = 100.0, 5.0, 5.0
@@ -98,24 +96,19 @@ def measure(turn: Path | None, run: Path | None, scan_run: Path | None, repeats:
     }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message, mend="see python -m benchmarks lidar --help")
-
-
 def main(arguments: Sequence[str]) -> None:
     """Measures and prints JSON.
 
     Raises:
         UserError: for arguments that cannot be used.
     """
-    parser = _Parser(prog="python -m benchmarks lidar", description=__doc__, allow_abbrev=False)
+    parser = Parser("lidar", __doc__)
     add = parser.add_argument
     add("--turn", type=Path, help="a point cloud (default: a simulated street)")
     add("--run", type=Path, help="a trained run of turns (default: lidar/densify, untrained)")
     add("--scan-run", type=Path, help="a trained run of scans (default: lidar/scan, untrained)")
-    add("--repeats", type=_positive, default=10)
-    add("--threads", type=_positive, help="of torch (default: its own choice)")
+    add("--repeats", type=positive, default=10)
+    add("--threads", type=positive, help="of torch (default: its own choice)")
     chosen = parser.parse_args(arguments)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)

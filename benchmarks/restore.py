@@ -6,7 +6,6 @@ memory counts all: the interpreter, torch, the picture, and what becomes of it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.step import _positive
+from benchmarks.arguments import Parser, positive
 from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.inference import covers
@@ -93,21 +92,16 @@ def measure(columns: int, rows: int, ending: str, run: Path | None, *, tiny: boo
     }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message, mend="see python -m benchmarks.restore --help")
-
-
 def main(arguments: Sequence[str]) -> None:
     """Measures and prints JSON.
 
     Raises:
         UserError: for arguments that cannot be used.
     """
-    parser = _Parser(prog="python -m benchmarks restore", description=__doc__, allow_abbrev=False)
+    parser = Parser("restore", __doc__)
     add = parser.add_argument
-    add("--columns", type=_positive, default=10_000, help="of the picture (default 10000)")
-    add("--rows", type=_positive, default=8_000, help="of the picture (default 8000)")
+    add("--columns", type=positive, default=10_000, help="of the picture (default 10000)")
+    add("--rows", type=positive, default=8_000, help="of the picture (default 8000)")
     add("--ending", choices=("png", "jpg"), default="png", help="the picture's format (default png)")
     add("--run", type=Path, help=f"a trained run of faces (default: {RECIPE}, untrained)")
     add("--samples", type=int, default=0, help="as of vaegan restore")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.step import _positive
+from benchmarks.arguments import Parser, positive
 from vaegan import plugins
 from vaegan.domain import Recording
-from vaegan.errors import UserError
 from vaegan.run import Run, load, ready
 
 RECIPE = "sonar/despeckle"
@@ -57,23 +55,18 @@ def _rates(taken: Sequence[tuple[float, float]]) -> dict[str, float]:
     }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message, mend="see python -m benchmarks sonar --help")
-
-
 def main(arguments: Sequence[str]) -> None:
     """Measures and prints JSON.
 
     Raises:
         UserError: for arguments that cannot be used.
     """
-    parser = _Parser(prog="python -m benchmarks sonar", description=__doc__, allow_abbrev=False)
+    parser = Parser("sonar", __doc__)
     add = parser.add_argument
-    add("--frames", type=_positive, default=20, help="that are counted (default 20)")
-    add("--threads", type=_positive, default=2, help="of torch (default 2)")
-    add("--rows", type=_positive, default=ROWS, help=f"of a frame (default {ROWS})")
-    add("--columns", type=_positive, default=COLUMNS, help=f"of a frame (default {COLUMNS})")
+    add("--frames", type=positive, default=20, help="that are counted (default 20)")
+    add("--threads", type=positive, default=2, help="of torch (default 2)")
+    add("--rows", type=positive, default=ROWS, help=f"of a frame (default {ROWS})")
+    add("--columns", type=positive, default=COLUMNS, help=f"of a frame (default {COLUMNS})")
     add("--run", type=Path, help=f"a trained run of sonar (default: {RECIPE}, untrained)")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)

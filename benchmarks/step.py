@@ -7,7 +7,6 @@ after the other, so that what slows the machine down for a while slows all of th
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import io
@@ -24,11 +23,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.arguments import Parser, positive
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.models import LarsenConfig
@@ -267,30 +267,17 @@ def _notes(setting: Setting, rounds: Sequence[dict[str, float]]) -> list[str]:
     return notes
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message, mend="see python -m benchmarks step --help")
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
 def parse(arguments: Sequence[str]) -> tuple[Setting, bool]:
     """The setting, and whether the answer is to be JSON.
 
     Raises:
         UserError: for arguments that cannot be used.
     """
-    parser = _Parser(
-        prog="python -m benchmarks step", description="One training step beside pythae's.", allow_abbrev=False
-    )
+    parser = Parser("step", "One training step beside pythae's.")
     add = parser.add_argument
     add("--json", action="store_true", help="print one JSON object instead of a table")
-    add("--rounds", type=_positive, help=f"how often each side is timed (default {FULL_ROUNDS})")
-    add("--batch", type=_positive, help=f"items a step, at least 2 (default {FULL_BATCH})")
+    add("--rounds", type=positive, help=f"how often each side is timed (default {FULL_ROUNDS})")
+    add("--batch", type=positive, help=f"items a step, at least 2 (default {FULL_BATCH})")
     add("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_BATCH} items: does it run?")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default auto)")
     chosen = parser.parse_args(arguments)

@@ -7,7 +7,6 @@ judged on the same damaged faces under the study's measures.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.step import _positive
+from benchmarks.arguments import Parser, positive
 from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
@@ -117,10 +116,10 @@ def measure(variant: Variant, recipe: Recipe, *, samples: int, n: int) -> dict[s
 
 def main(arguments: Sequence[str]) -> None:
     """Prints a line a variant, and writes all as JSON where asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks vae_failure", description=__doc__)
+    parser = Parser("vae_failure", __doc__)
     parser.add_argument("--data", type=Path, help="faces; by default the recipe's own")
-    parser.add_argument("--samples", type=_positive, default=3000, help="training samples of each variant")
-    parser.add_argument("--n", type=_positive, default=200, help="test items")
+    parser.add_argument("--samples", type=positive, default=3000, help="training samples of each variant")
+    parser.add_argument("--n", type=positive, default=200, help="test items")
     parser.add_argument("--only", nargs="*", help="names of variants")
     parser.add_argument("--out", type=Path, help="a JSON file")
     options = parser.parse_args(list(arguments))

@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -160,3 +161,14 @@ def test_sonar_frames_are_timed_in_either_precision(capsys) -> None:
     assert answer["frame"] == [40, 32]
     assert all(answer[precision]["frames_per_second"] > 0 for precision in ("float32", "bfloat16"))
     assert answer["parameters"] > 100_000
+
+
+def test_the_oracle_knows_what_spectra_can_tell() -> None:
+    from benchmarks.oracle import wiener
+
+    t = np.arange(512) / 256
+    x = np.stack([np.sin(2 * np.pi * f * t) for f in (5.0, 11.0)])
+    apart, alike = np.sin(2 * np.pi * 60.0 * t), np.sin(2 * np.pi * 5.0 * t + 0.5)
+    # What lies elsewhere in the spectrum is taken out whole; of what lies in the same bin half of the amplitude stays.
+    np.testing.assert_allclose(wiener(x, x + 3 * apart, 1), x, atol=1e-9)
+    np.testing.assert_allclose(wiener(x[0], x[0] + alike, 1), (x[0] + alike) / 2, atol=1e-9)

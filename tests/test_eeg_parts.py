@@ -293,6 +293,31 @@ def test_recorded_responses_are_found_and_judged(tmp_path):
     assert find_responses(tmp_path / "nothing", RATE, 512) is None and erp_section(EEG(), lambda given: given) == {}
 
 
+def test_muscle_may_reach_above_the_eeg():
+    def share_above(samples, corner):
+        power = np.square(np.abs(np.fft.rfft(samples, axis=-1))).reshape(-1, samples.shape[-1] // 2 + 1).sum(0)
+        return power[np.fft.rfftfreq(samples.shape[-1], 1 / RATE) > corner].sum() / power.sum()
+
+    same, wide = EEG(lowpass=50.0), EEG(lowpass=50.0, muscle_lowpass=120.0)
+    np.testing.assert_array_equal(same.dataset("test").signals, wide.dataset("test").signals)
+    for split in ("train", "val", "test"):
+        narrow, wider = (np.asarray(d.assets()[f"bank.emg.{split}.samples"]) for d in (same, wide))
+        even = 2 * (min(len(narrow), len(wider)) // 2)
+        assert share_above(narrow[:even], 60.0) < 0.02 < 0.3 < share_above(wider[:even], 60.0)
+        eyes = [np.asarray(d.assets()[f"bank.eog.{split}.samples"]) for d in (same, wide)]
+        np.testing.assert_array_equal(*eyes)
+    assert (same.band.lowpass, wide.band.lowpass) == (50.0, 120.0)
+    # What a run keeps says where its EEG ends, and its options where its muscle does.
+    assert wide.assets()["lowpass"] == 50.0
+    kept = EEG(muscle_lowpass=120.0).with_assets(wide.assets())
+    assert (kept.band.lowpass, kept.degradations()["emg"](snr=0.0)(torch.zeros(1, 1, 512)).y.shape) == (
+        120.0,
+        (1, 1, 512),
+    )
+    with pytest.raises(UserError, match="muscle-lowpass"):
+        _ = EEG(muscle_lowpass=200.0).band
+
+
 def test_the_network_hears_what_is_wrong():
     domain = EEG(channels=("C3", "Cz", "C4"))
     train, test = (np.array(domain.dataset(split).signals, np.float64) for split in ("train", "test"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -35,8 +35,12 @@ class Band:
             raise UserError(
                 f"a band of {self.highpass:g} to {self.lowpass:g} Hz at {self.rate:g} Hz",
                 expected="0 <= highpass < lowpass <= half of the rate",
-                mend="set --domain.highpass, --domain.lowpass or --domain.rate",
+                mend="set --domain.highpass, --domain.lowpass, --domain.muscle-lowpass or --domain.rate",
             )
+
+    def up_to(self, corner: float | None) -> Band:
+        """The band that ends at ``corner`` in Hz where that is higher; ``None`` for the same band."""
+        return self if corner is None else replace(self, lowpass=max(self.lowpass, corner))
 
     def seen(self, x: Array, rate: float) -> Array:
         """What a model sees of signals sampled at ``rate``.

@@ -45,6 +45,9 @@ class EEG(Domain):
         highpass: corner in Hz below which the model sees nothing (and changes nothing); 0 for none.
         lowpass: corner in Hz above which it sees nothing; ``None`` for 0.45 times the lowest sampling rate of all
             recordings, so that no recording can be told by its rate.
+        muscle_lowpass: corner in Hz up to which muscle reaches; ``None`` for ``lowpass``, as if one amplifier had recorded
+            both. Above ``lowpass`` everything is then muscle, and restoring takes it out: EEGdenoiseNet's artifacts reach
+            120 Hz and its EEG 80.
         full_scale: volts that are 1 in model units.
         mains: frequency of the mains in Hz.
         snr_convention: what a dB of SNR means: ``"eegdenoisenet"`` or ``"power"``.
@@ -57,6 +60,7 @@ class EEG(Domain):
     samples: int = 512
     highpass: float = 0.5
     lowpass: float | None = None
+    muscle_lowpass: float | None = None
     full_scale: float = 1e-3
     mains: float = 50.0
     snr_convention: SNRConvention = "eegdenoisenet"
@@ -91,11 +95,7 @@ class EEG(Domain):
     @property
     def band(self) -> Band:
         """What the model sees of a recording."""
-        if self.lowpass is not None:
-            return Band(self.highpass, self.lowpass, self.rate)
-        if self.kept is not None and "lowpass" in self.kept:
-            return Band(self.highpass, float(self.kept["lowpass"]), self.rate)
-        return Band(self.highpass, float(self._arrays()["lowpass"]), self.rate)
+        return Band(self.highpass, self._corner(), self.rate).up_to(self.muscle_lowpass)
 
     def dataset(self, split: Split) -> SignalSet:
         """Clean windows of a split, in volts.
@@ -164,7 +164,7 @@ class EEG(Domain):
             return self.kept
         arrays = self._arrays()
         names = [name for name in arrays if name.startswith("bank.")]
-        return {"lowpass": np.asarray(self.band.lowpass), **{name: np.asarray(arrays[name]) for name in names}}
+        return {"lowpass": np.asarray(self._corner()), **{name: np.asarray(arrays[name]) for name in names}}
 
     def with_assets(self, assets: Mapping[str, np.ndarray[Any, Any]]) -> EEG:
         """The same domain with the artifacts that a run kept."""
@@ -231,11 +231,21 @@ class EEG(Domain):
                     break
         return found
 
+    def _corner(self) -> float:
+        """Up to which frequency, in Hz, clean EEG is known."""
+        if self.lowpass is not None:
+            return self.lowpass
+        if self.kept is not None and "lowpass" in self.kept:
+            return float(self.kept["lowpass"])
+        return float(self._arrays()["lowpass"])
+
     def _arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         stated = None if self.kept is None else self.kept.get("lowpass")
         lowpass = self.lowpass if self.lowpass is not None or stated is None else float(stated)
         hop = self.samples // (4 if self.classes else 2)  # the windows of a class are few
-        return _prepared(self.data, self.channels, self.rate, self.samples, self.highpass, lowpass, hop)
+        return _prepared(
+            self.data, self.channels, self.rate, self.samples, self.highpass, lowpass, self.muscle_lowpass, hop
+        )
 
 
 @lru_cache(maxsize=4)
@@ -246,17 +256,20 @@ def _prepared(
     samples: int,
     highpass: float,
     lowpass: float | None,
+    muscle_lowpass: float | None,
     hop: int,
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Everything that training needs of a folder, decoded once."""
-    options = repr((VERSION, channels, rate, samples, highpass, lowpass, *([hop] if hop != samples // 2 else [])))
+    unusual = [*([hop] if hop != samples // 2 else []), *([f"muscle {muscle_lowpass}"] if muscle_lowpass else [])]
+    options = repr((VERSION, channels, rate, samples, highpass, lowpass, *unusual))
     if data is None:
         from domains.eeg.simulate import simulated
 
         band = Band(highpass, lowpass or 0.45 * rate, rate)
-        sources = simulated(rate, samples, channels, band)
+        sources = simulated(rate, samples, channels, band, muscle_lowpass)
         text = "semi-simulated recordings of 10 subjects (embedded), divided by subject"
-        return _as_arrays(sources, channels, samples, hop, text, hashlib.sha256(options.encode()).hexdigest())
+        digest = hashlib.sha256(options.encode()).hexdigest()
+        return _as_arrays(sources, channels, samples, hop, text, digest, muscle_lowpass)
     if not data.exists():
         raise DataError(f"{data} does not exist", expected="a recording, or a folder of them", mend="set --data")
     files = [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file())
@@ -266,17 +279,27 @@ def _prepared(
     key = hashlib.sha256(f"{options}/{content}".encode()).hexdigest()
 
     def build() -> dict[str, np.ndarray[Any, Any]]:
-        sources = load_sources(data, rate=rate, samples=samples, highpass=highpass, lowpass=lowpass)
+        sources = load_sources(
+            data, rate=rate, samples=samples, highpass=highpass, lowpass=lowpass, muscle_lowpass=muscle_lowpass
+        )
         how = "divided by subject" if sources.splits else f"divided by {blocks.BLOCKS}"
         named = ", ".join(sorted(trace.path.name for trace in sources.traces)[:6])
         text = f"{len(sources.traces)} recordings ({named}), {how}; {sources.band.highpass:g} to {sources.band.lowpass:g} Hz"
-        return _as_arrays(sources, channels, samples, hop, text, key)
+        if muscle_lowpass is not None:
+            text += f", muscle to {sources.band.up_to(muscle_lowpass).lowpass:g} Hz"
+        return _as_arrays(sources, channels, samples, hop, text, key, muscle_lowpass)
 
     return cached_arrays(f"{VERSION}-{key[:24]}", build)
 
 
 def _as_arrays(
-    sources: Sources, channels: tuple[str, ...], samples: int, between: int, source: str, sha256: str
+    sources: Sources,
+    channels: tuple[str, ...],
+    samples: int,
+    between: int,
+    source: str,
+    sha256: str,
+    muscle_lowpass: float | None,
 ) -> dict[str, np.ndarray[Any, Any]]:
     arrays: dict[str, np.ndarray[Any, Any]] = {"lowpass": np.asarray(sources.band.lowpass)}
     for split in SPLITS:
@@ -290,7 +313,7 @@ def _as_arrays(
     if lacking:
         from domains.eeg.simulate import simulated
 
-        stand_in = banks(simulated(sources.band.rate, samples, channels, sources.band), samples)
+        stand_in = banks(simulated(sources.band.rate, samples, channels, sources.band, muscle_lowpass), samples)
         found |= {kind: stand_in[kind] for kind in lacking}
         source += f"; {' and '.join(lacking)} simulated, as none was recorded"
     for kind, by_split in found.items():

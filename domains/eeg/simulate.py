@@ -31,14 +31,22 @@ TASK = 4.0
 """Seconds of each period of rest or of an imagined movement."""
 
 
-def simulated(rate: float, samples: int, channels: Sequence[str], band: Band, seed: int = 0) -> Sources:
+def simulated(
+    rate: float,
+    samples: int,
+    channels: Sequence[str],
+    band: Band,
+    muscle_lowpass: float | None = None,
+    seed: int = 0,
+) -> Sources:
     """Recordings of ten subjects, each with EEG, two EOG channels and a muscle channel.
 
     Args:
         rate: samples a second.
         samples: of a window, which a recording exceeds many times.
         channels: electrodes; none for four that stand for single channels.
-        band: that the model sees.
+        band: of the EEG.
+        muscle_lowpass: corner in Hz up to which muscle reaches; ``None`` for the band's.
         seed: of everything.
     """
     names = tuple(channels) or SINGLE
@@ -51,7 +59,7 @@ def simulated(rate: float, samples: int, channels: Sequence[str], band: Band, se
         eog = np.stack([eyes(generator, rate, seconds) for _ in range(2)])
         kept = tuple(band.filtered(part, rate) for part in (eeg, eog))
         traces.append(Trace(path, names, kept[0], kept[1], np.ones(eeg.shape[1], bool), events))
-        muscle.append((path, band.filtered(bursts(generator, rate, seconds), rate)))
+        muscle.append((path, band.up_to(muscle_lowpass).filtered(bursts(generator, rate, seconds), rate)))
         splits[path] = _split(subject)
     return Sources(tuple(traces), tuple(muscle), band, splits=splits)
 

@@ -58,7 +58,7 @@ class Sources:
     Attributes:
         traces: recordings of EEG.
         muscle: recordings of muscle alone: (path, samples at the model's rate).
-        band: that all were brought to.
+        band: that all EEG was brought to.
         skipped: files that could not be read, unused: files that are of no use, both for people.
     """
 
@@ -70,7 +70,15 @@ class Sources:
     splits: dict[Path, Split] = field(default_factory=dict)
 
 
-def load_sources(folder: Path, *, rate: float, samples: int, highpass: float, lowpass: float | None) -> Sources:
+def load_sources(
+    folder: Path,
+    *,
+    rate: float,
+    samples: int,
+    highpass: float,
+    lowpass: float | None,
+    muscle_lowpass: float | None = None,
+) -> Sources:
     """All recordings of a folder (searched recursively), or one file, in one common band.
 
     Args:
@@ -79,6 +87,7 @@ def load_sources(folder: Path, *, rate: float, samples: int, highpass: float, lo
         samples: of a window.
         highpass: corner in Hz.
         lowpass: corner in Hz; ``None`` for 0.45 times the lowest sampling rate among the recordings of EEG.
+        muscle_lowpass: corner in Hz of the recordings of muscle; ``None`` for that of EEG.
 
     Raises:
         DataError: when nothing there is an EEG of sufficient length.
@@ -114,7 +123,7 @@ def load_sources(folder: Path, *, rate: float, samples: int, highpass: float, lo
     corner = lowpass or 0.45 * min([rate, *(raw.info["sfreq"] for _, raw in raws)])
     band = Band(highpass, corner, rate)
     traces = tuple(_trace(path, raw, band) for path, raw in raws)
-    brought = tuple((path, band.seen(values, native)) for path, values, native in muscle)
+    brought = tuple((path, band.up_to(muscle_lowpass).seen(values, native)) for path, values, native in muscle)
     stated = blocks.subject_splits([trace.path for trace in traces]) or {}
     return Sources(traces, brought, band, tuple(skipped), tuple(unused), stated)
 
