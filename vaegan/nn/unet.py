@@ -231,7 +231,7 @@ class RestoringDecoder(nn.Module):
         for i in range(len(self.ups) - 1, -1, -1):
             h = self.ups[i](h, sizes[i])
             if context is not None:
-                h = h + self.adapters[i](context.skips[i])
+                h += self.adapters[i](context.skips[i])  # in place, as a convolution's result is its own
             h = self.levels[i](h)
         change = depth_to_space(self.last(h), self.patch, self.whole if context is None else context.observed.shape[2:])
         if self.neighbours:

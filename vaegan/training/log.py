@@ -15,8 +15,8 @@ from torch import Tensor
 from vaegan.errors import TrainingError
 
 DEAD = (
-    "it may be dead; batch norm in it does that where batches are small, as each is normalised by itself: "
-    "set --model.discriminator-norm group, or raise discriminator_lr"
+    "it may be dead; if it has batch norm and batches are small, each is normalised by itself and says the same: set "
+    "--model.discriminator-norm group; else raise discriminator_lr"
 )
 
 
