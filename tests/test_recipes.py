@@ -122,6 +122,60 @@ def test_the_last_stage_goes_on_alone_when_only_its_budget_grew(tmp_path, capsys
     assert [part["samples"] for part in info] == [16, 32]
 
 
+def _photographs(folder: Path, seed: int, count: int = 20) -> Path:
+    folder.mkdir()
+    random = np.random.default_rng(seed)
+    for i in range(count):
+        Image.fromarray(random.integers(0, 255, (20, 20, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_training_begins_with_the_weights_of_another_run(tmp_path, capsys) -> None:
+    words = ["train", "faces/quickstart", "--device", "cpu", "--smoke"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main([*words, "--data", str(_photographs(tmp_path / "plenty", 0)), "--out", str(first)]) == 0
+    little = str(_photographs(tmp_path / "little", 1))
+    # One step at a rate of nothing leaves the weights as they were given.
+    still = ["--stages.0.training.optimizer.lr", "1e-30", "--stages.1.training.optimizer.lr", "1e-30"]
+    pretrained = ["--pretrained", str(first), "--out", str(second)]
+    assert main([*words, "--data", little, *pretrained, *still]) == 0
+    assert json.loads((second / "training.json").read_text())["pretrained"]["recipe"] == "faces/quickstart"
+    given, kept = (load_tensors(run / "model" / "model.safetensors")[0] for run in (first, second))
+    assert all(np.allclose(given[name], kept[name], atol=1e-6) for name in given)
+    new = tmp_path / "new"
+    assert main([*words, "--data", little, "--out", str(new), *still]) == 0
+    unlike = load_tensors(new / "model" / "model.safetensors")[0]
+    assert not all(np.allclose(given[name], unlike[name], atol=1e-3) for name in given)
+    capsys.readouterr()
+    assert main([*words, "--data", little, "--out", str(second), *still]) == 2
+    assert "another beginning" in capsys.readouterr().err
+    assert main(["evaluate", str(second), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["pretrained"]["source"].endswith("plenty")
+
+
+def test_a_pretrained_run_of_other_networks_is_refused(tmp_path, capsys) -> None:
+    words = ["train", "faces/quickstart", "--device", "cpu", "--smoke"]
+    assert main([*words, "--out", str(tmp_path / "first")]) == 0
+    wider = ["--pretrained", str(tmp_path / "first"), "--out", str(tmp_path / "second"), "--model.width", "12"]
+    assert main([*words, *wider]) == 2
+    assert "has other networks (" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_pretrained_run_that_learned_from_test_items_is_refused(tmp_path, capsys) -> None:
+    words = ["train", "faces/quickstart", "--device", "cpu", "--smoke"]
+    faces = _photographs(tmp_path / "faces", 0)
+    assert main([*words, "--data", str(faces), "--out", str(tmp_path / "first")]) == 0
+    some = tmp_path / "some"
+    some.mkdir()
+    for name in plugins.domain_class("faces")(data=faces).dataset("train").groups:  # divided anew
+        (some / f"{name}.png").write_bytes((faces / f"{name}.png").read_bytes())
+    again = ["--pretrained", str(tmp_path / "first"), "--data", str(some), "--out", str(tmp_path / "second")]
+    assert main([*words, *again]) == 2
+    assert "test items were training items of" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
+
+
 def test_shuffled_latents_come_from_other_groups() -> None:
     from vaegan.evaluation.latent import _partners
 

@@ -193,8 +193,15 @@ def from_json(content: Mapping[str, Any]) -> tuple[str, Recipe]:
     return str(content["name"]), recipe
 
 
-def identity(name: str, recipe: Recipe, data_sha256: str) -> str:
-    """A run's id: a hash of the recipe and of its data's content, the budget and the data's place left out."""
+def identity(name: str, recipe: Recipe, data_sha256: str, *begun_with: str) -> str:
+    """A run's id: a hash of the recipe and of its data's content, the budget and the data's place left out.
+
+    Args:
+        name: of the recipe.
+        recipe: the recipe.
+        data_sha256: of the data.
+        begun_with: hash of the weights that training begins with, where they are not new.
+    """
     content = to_json(name, recipe)
     content["domain"]["options"].pop("data")
     for stage in content["stages"]:
@@ -202,7 +209,7 @@ def identity(name: str, recipe: Recipe, data_sha256: str) -> str:
             stage["training"].pop(key)
     for key in ("evaluation", "summary"):
         content.pop(key)
-    text = json.dumps([content, data_sha256], sort_keys=True)
+    text = json.dumps([content, data_sha256, *begun_with], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

@@ -357,6 +357,6 @@ def find(path: Path) -> Path:
     return inside[-1].parent.parent
 
 
-def recipe_json(name: str, recipe: Recipe, folder: Path, identifier: str) -> None:
-    """Writes the resolved recipe, with the run's id."""
-    write_json(folder / "recipe.json", {**to_json(name, recipe), "id": identifier})
+def recipe_json(name: str, recipe: Recipe, folder: Path, identifier: str, **more: Any) -> None:
+    """Writes the resolved recipe, with the run's id and what ``more`` is known of the run."""
+    write_json(folder / "recipe.json", {**to_json(name, recipe), "id": identifier, **more})

@@ -73,7 +73,9 @@ def run_command(options: argparse.Namespace, rest: list[str]) -> None:
         recipe = recipe.smoke()
     recipe = recipe.with_budget(options.samples, options.minutes)
     console = Console(stderr=True)
-    run = workflow.train(options.recipe, recipe, out=options.out, device=options.device, console=console)
+    run = workflow.train(
+        options.recipe, recipe, out=options.out, pretrained=options.pretrained, device=options.device, console=console
+    )
     if int(os.environ.get("RANK", "0")) > 0:  # of several processes one judges and reports
         return
     if options.command == "train":

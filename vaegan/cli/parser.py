@@ -76,6 +76,7 @@ def _train(add: Add) -> None:
     add("--data", type=Path, help="other data of the recipe's domain: a file or a folder")
     add("--domain", dest="domain_name", metavar="NAME", help="another domain, for the recipe generic")
     add("--out", type=Path, help="the run's folder (default runs/RECIPE/ID)")
+    add("--pretrained", type=Path, metavar="RUN", help="a run of the same networks whose weights training begins with")
     add("--samples", type=int, help="training samples in all")
     add("--minutes", type=float, help="minutes of training in all")
     add("--smoke", action="store_true", help="the recipe made tiny: does it run?")

@@ -216,6 +216,7 @@ def describe(items: Items, training: Mapping[str, Any]) -> dict[str, Any]:
         "sha256": items.test.sha256,
         "skipped": [asdict(item) for item in items.test.skipped],
         **({} if items.split == "test" else {"judged_on": items.split}),
+        **({"pretrained": training["pretrained"]} if "pretrained" in training else {}),
     }
 
 

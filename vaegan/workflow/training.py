@@ -29,6 +29,7 @@ from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fi
 from vaegan.workflow.finishing import learn_extras
 from vaegan.workflow.memory import PeakMemory
 from vaegan.workflow.opening import check_signals, tell_about
+from vaegan.workflow.pretrained import Pretrained
 
 PICTURES = 8
 SETTLED = 5_000
@@ -40,6 +41,7 @@ def train(
     recipe: Recipe,
     *,
     out: Path | None = None,
+    pretrained: Path | None = None,
     device: str = "auto",
     console: Console | None = None,
 ) -> Run:
@@ -49,11 +51,14 @@ def train(
         name: the recipe's name.
         recipe: what to train on what.
         out: the run's folder; by default ``runs/<name>/<id>``.
+        pretrained: a run of the same networks whose weights this one begins with.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         console: for progress; ``None`` is silent.
 
     Raises:
-        UserError: for data that cannot be used, or a folder that holds another run.
+        UserError: for data that cannot be used, a folder that holds another run, or a ``pretrained`` run that has
+            other networks.
+        DataError: where the ``pretrained`` run has learned from test items.
     """
     available_device(device)
     data = data_sets(recipe.domain)
@@ -65,12 +70,18 @@ def train(
         build(condition, recipe.domain.on_split("test").degradations())
     recipe.degradation()  # likewise: it refuses what cannot be built
     sha = data["train"].fingerprint
-    folder = out or RUNS / name / identity(name, recipe, sha)
     classes = _classes(recipe, data["train"])
     torch.manual_seed(recipe.stages[0].training.seed)
     model = recipe.model.build(recipe.domain.spec, classes)
+    begun = None if pretrained is None else Pretrained.open(pretrained)
+    mine = identity(name, recipe, sha, *([] if begun is None else [begun.sha256]))
+    folder = out or RUNS / name / mine
+    if begun is not None:
+        begun.start(model)
+        begun.check_unseen(data["test"], console if chief else None)
+    origin = {} if begun is None else {"pretrained": begun.describe()}
     if chief:
-        _claim(folder, name, recipe, sha)
+        _claim(folder, name, recipe, mine, origin)
     memory = PeakMemory()
     states, before = _train_stages(name, recipe, model, data, folder, device, classes, console)
     peak = memory.mib()
@@ -79,7 +90,9 @@ def train(
         save(folder, name, recipe, model)
         extras = learn_extras(model, recipe, data, before)
         extras.save(folder / "model")
-        write_json(folder / "training.json", {**_history(states, data), "peak_memory_mib": peak, "sha256": sha})
+        write_json(
+            folder / "training.json", {**_history(states, data), "peak_memory_mib": peak, "sha256": sha, **origin}
+        )
         run = replace(run, extras=extras)
     make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
@@ -151,20 +164,19 @@ def _adversarial(stage: Stage) -> bool:
     return "discriminator" in stage.objective.players
 
 
-def _claim(folder: Path, name: str, recipe: Recipe, sha: str) -> None:
+def _claim(folder: Path, name: str, recipe: Recipe, mine: str, origin: Mapping[str, Any]) -> None:
     """Makes the run's folder, or checks that it holds the same run."""
     if (folder / "recipe.json").is_file() and ((folder / "state").exists() or (folder / "model").exists()):
         known = read_json(folder / "recipe.json")
-        mine = identity(name, recipe, sha)
         if known.get("id") not in (None, mine):
             raise UserError(
-                f"{folder} holds a run of another recipe or other data ({known.get('id')}, not {mine})",
+                f"{folder} holds a run of another recipe, other data or another beginning ({known.get('id')}, not {mine})",
                 expected="an empty folder, or the same run to resume",
                 mend="set --out to another folder",
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        recipe_json(name, recipe, folder, identity(name, recipe, sha))
+        recipe_json(name, recipe, folder, mine, **origin)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror})", mend="set --out to a folder of yours"

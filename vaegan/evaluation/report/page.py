@@ -190,6 +190,7 @@ def _trained_on(metrics: Mapping[str, Any]) -> str:
     facts: dict[str, Any] = {
         "Judged on": data.get("source"),
         "Training items": data.get("n_train"),
+        "Begun with": _beginning(data.get("pretrained")),
         "Validation items": data.get("n_val"),
         "Test items": data.get("n_test"),
         "Training time": None if seconds is None else duration(seconds),
@@ -200,6 +201,11 @@ def _trained_on(metrics: Mapping[str, Any]) -> str:
         "Data SHA-256": (data.get("sha256") or "")[:12] or None,
     }
     return definitions(facts)
+
+
+def _beginning(origin: Mapping[str, Any] | None) -> str | None:
+    """The run whose weights a training began with."""
+    return None if origin is None else f"{origin['recipe']} on {origin['source']}, {origin['samples']:,} samples"
 
 
 def _curves(curves: Curves, axis: str) -> str:

@@ -1,0 +1,105 @@
+"""Training that begins with the weights of another run: learn from plenty, then from the little that there is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from vaegan.data import SignalSet
+from vaegan.errors import DataError, UserError
+from vaegan.files import read_json
+from vaegan.models import Model
+from vaegan.run import Run, find, load
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A trained run whose weights another training begins with.
+
+    Attributes:
+        run: the trained run.
+        sha256: of its weights.
+        samples: that it was trained on.
+    """
+
+    run: Run
+    sha256: str
+    samples: int
+
+    @staticmethod
+    def open(path: Path) -> Pretrained:
+        """A run's folder, or the folder of a recipe's runs, of which the newest is taken.
+
+        Raises:
+            UserError: where there is no complete run.
+        """
+        folder = find(path)
+        weights = (folder / "model" / "model.safetensors").read_bytes()
+        samples = int(read_json(folder / "training.json")["samples"])
+        return Pretrained(load(folder), hashlib.sha256(weights).hexdigest(), samples)
+
+    def describe(self) -> dict[str, Any]:
+        """What the new run keeps: the old one's recipe, its data, the samples it saw and the hash of its weights."""
+        data = self.run.domain.data
+        return {
+            "recipe": self.run.name,
+            "source": "embedded default" if data is None else str(data),
+            "samples": self.samples,
+            "sha256": self.sha256,
+        }
+
+    def start(self, model: Model) -> None:
+        """Gives a new model of the same sizes these weights, the discriminator's among them.
+
+        Raises:
+            UserError: where names or shapes of the weights differ; the first difference is named.
+        """
+        mine, given = model.state_dict(), self.run.model.state_dict()
+        for name in sorted(mine.keys() | given.keys()):
+            wanted, found = (
+                "none" if name not in weights else "x".join(map(str, weights[name].shape)) or "one number"
+                for weights in (mine, given)
+            )
+            if wanted != found:
+                raise UserError(
+                    f"{self.run.folder} has other networks ({name}: {found}, this recipe's: {wanted})",
+                    expected="the same --model and sizes of signals in both",
+                    mend="set --pretrained to such a run",
+                )
+        model.load_state_dict(given)
+
+    def check_unseen(self, test: SignalSet, console: Console | None = None) -> None:
+        """Makes sure that no test item was a training item of the old run: what was learned by heart flatters.
+
+        Items are compared by content. Items cut differently from the same recording are not found out.
+
+        Raises:
+            DataError: where one was.
+        """
+        try:
+            known = set(_digests(self.run.domain.dataset("train")))
+        except DataError as error:
+            if console is not None:
+                console.print(
+                    f"[yellow]warning:[/] whether {self.run.folder} learned from test items cannot be told: {error}",
+                    highlight=False,
+                )
+            return
+        seen = sum(digest in known for digest in _digests(test))
+        if seen:
+            raise DataError(
+                f"{seen} of {len(test)} test items were training items of {self.run.folder}",
+                expected="none",
+                mend="set --pretrained to a run on other data, or on the same split",
+            )
+
+
+def _digests(data: SignalSet) -> Iterator[bytes]:
+    for row in range(len(data)):
+        yield hashlib.sha256(np.ascontiguousarray(data.signals[row]).tobytes()).digest()
