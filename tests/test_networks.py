@@ -139,6 +139,22 @@ def test_gaps_only_leaves_observed_samples_untouched() -> None:
     assert torch.equal(model.restore(altered, mask).mean, restored), "what was not observed must not matter"
 
 
+def test_small_changes_are_left_undone_in_use_and_not_in_training() -> None:
+    torch.manual_seed(0)
+    spec = spec_of(2, (40,))
+    model = RestoringConfig(latent=4, width=4, widest=8, dead_zone=0.1).build(spec)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.1)
+    y, mask = torch.rand(2, *spec.shape), torch.rand(2, 1, 40) > 0.3
+    seen = torch.where(mask, y, 0.0)
+    plain = model.train().restore(y, mask).mean - seen
+    small = (plain.abs() < 0.1) & mask
+    assert small.any() and ((plain.abs() >= 0.1) & mask).any(), "nothing to tell apart"
+    torch.testing.assert_close(model.eval().restore(y, mask).mean - seen, torch.where(small, 0.0, plain))
+    with pytest.raises(UserError, match=r"dead_zone is 2\.5"):
+        RestoringConfig(dead_zone=2.5)
+
+
 def test_conditions_matter_and_are_checked() -> None:
     spec = spec_of(1, (16, 16))
     model = SMALL_LARSEN.build(spec, classes=3).eval()

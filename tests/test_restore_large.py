@@ -63,6 +63,7 @@ def observed(*shape: int, seed: int = 1) -> torch.Tensor:
         replace(SMALL, norm="layer"),
         replace(SMALL, latent=0),
         replace(SMALL, keep_observed=True),
+        replace(SMALL, dead_zone=0.05),
     ],
 )
 @pytest.mark.parametrize("sizes", [(150, 203), (64, 301)])

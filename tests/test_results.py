@@ -181,3 +181,22 @@ def test_the_table_of_the_blind_discriminator_is_what_was_measured() -> None:
         for n in samples:
             real, drawn, kl = (dict(map(tuple, curves[name]))[n] for name in ("d_real", "d_sampled", "prior"))
             assert f"| {n:,} | {real:.3f} | {drawn:.3f} | {kl:.0f} |" in section
+
+
+RESTORED = {
+    "lidar/results/desnow": {"mae": 3, "iou": 3},
+    "lidar/results/restore": {"mae": 3, "iou": 3},
+    "sonar/results/repair": {"mse": 5, "ssim": 3, "epi": 3},
+}
+
+
+@pytest.mark.parametrize("folder", RESTORED)
+def test_a_table_of_restoration_is_what_was_measured(folder: str) -> None:
+    """One row a method: each measure under each condition, in this order."""
+    page = (HERE / folder.split("/")[0] / "README.md").read_text(encoding="utf-8").replace("**", "")
+    metrics = read(HERE / folder / "metrics.json")
+    conditions = metrics["restoration"].values()
+    for method in next(iter(conditions)):
+        cells = [mean(found[method], name, digits) for name, digits in RESTORED[folder].items() for found in conditions]
+        assert f"| {method} | {' | '.join(cells)} |" in page, method
+    assert f" {metrics['cost']['train_samples']:,} samples" in page

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.eeg import EEG, TEN_TWENTY, EEGDenoiseNet
-from vaegan.models import RestoringConfig
+from vaegan.models import LarsenConfig
 from vaegan.models.standardised import StandardisedConfig
-from vaegan.objectives import ModernObjective, VAEObjective
+from vaegan.objectives import LarsenObjective, ModernObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage
 from vaegan.training import Adam, TrainingConfig
 
@@ -93,19 +93,35 @@ EEGDENOISENET_EMG512 = replace(
 GENERATE = Recipe(
     summary="Windows of EEG drawn for each class of imagined movement.",
     domain=EEG(channels=("C3", "Cz", "C4"), classes=("T1", "T2"), full_scale=1.5e-4),
-    model=RestoringConfig(
-        latent=64, vector=True, width=32, widest=128, depth=4, patch=2, discriminator_width=16, discriminator_hidden=128
+    model=LarsenConfig(
+        latent=64,
+        width=32,
+        decoder_width=32,
+        discriminator_width=32,
+        depth=4,
+        hidden=256,
+        discriminator_hidden=128,
+        norm="group",
+        discriminator_norm="group",
+        leak=0.2,
     ),
     stages=(
         Stage(
-            VAEObjective(squared=False, beta=0.02, bare=0.5),
+            VAEObjective(squared=False, beta=0.02),
             TrainingConfig(
-                samples=1_000_000, cpu_minutes=12.0, batch=8, optimizer=Adam(lr=8e-4), clip=0.2, warmup=0.03
+                samples=1_000_000, cpu_minutes=3.0, batch=16, optimizer=Adam(lr=8e-4), clip=0.2, warmup=0.03
             ),
         ),
         Stage(
-            ModernObjective(beta=0.02, bare=0.5, prior_samples=True, adversarial=0.01),
-            TrainingConfig(samples=1_000_000, cpu_minutes=12.0, batch=16, optimizer=Adam(lr=2e-4), clip=0.2),
+            LarsenObjective(gamma=1e-3),
+            TrainingConfig(
+                samples=2_000_000,
+                cpu_minutes=21.0,
+                batch=16,
+                optimizer=Adam(lr=2e-4, beta1=0.5, beta2=0.999),
+                discriminator_lr=0.5,
+                clip=0.0,
+            ),
         ),
     ),
     evaluation=Evaluation(samples=200),

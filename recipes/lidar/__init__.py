@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from domains.lidar import PlanarScans, Turns
 from vaegan.models import LarsenConfig, RestoringConfig
-from vaegan.objectives import ModernObjective, VAEObjective
+from vaegan.objectives import LarsenObjective, ModernObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage
 from vaegan.training import Adam, TrainingConfig
 
@@ -91,7 +91,7 @@ DENSIFY = Recipe(
 RESTORE = Recipe(
     summary="Turns repaired: lost echoes, noise and spikes, by one network.",
     domain=Turns(),
-    model=TURN_MODEL,
+    model=replace(TURN_MODEL, smoothing=3),
     degradations=(
         "noise 0.01..0.1 m",
         "drop 0.1..0.7",
@@ -105,7 +105,8 @@ RESTORE = Recipe(
 DESNOW = Recipe(
     summary="Snow and rain taken out of turns: beams that flakes won return to what is behind them.",
     domain=Turns(outliers=True),
-    model=TURN_MODEL,
+    # A flake's echo lies far before what is behind it; what would move a little only is no flake.
+    model=replace(TURN_MODEL, dead_zone=0.3),
     degradations=("snow 0.3..4", "snow 0.3..4", "rain 5..60"),
     stages=TURN_STAGES,
     evaluation=Evaluation(conditions=("snow 1", "snow 3", "rain 30"), n=60),
@@ -123,18 +124,26 @@ GENERATE = Recipe(
         hidden=256,
         discriminator_hidden=128,
         norm="group",
-        discriminator_norm="none",
+        discriminator_norm="group",
         leak=0.2,
         missing=(-1.0,),
     ),
     stages=(
         Stage(
             VAEObjective(squared=False, beta=0.02),
-            TrainingConfig(samples=1_000_000, cpu_minutes=6.0, batch=8, optimizer=Adam(lr=7e-4), flip=True, clip=0.2),
+            TrainingConfig(samples=1_000_000, cpu_minutes=3.0, batch=8, optimizer=Adam(lr=7e-4), flip=True, clip=0.2),
         ),
         Stage(
-            ModernObjective(beta=0.02, prior_samples=True),
-            TrainingConfig(samples=2_000_000, cpu_minutes=14.0, batch=8, optimizer=Adam(lr=2e-4), flip=True, clip=0.2),
+            LarsenObjective(gamma=1e-3),
+            TrainingConfig(
+                samples=2_000_000,
+                cpu_minutes=22.0,
+                batch=8,
+                optimizer=Adam(lr=2e-4, beta1=0.5, beta2=0.999),
+                discriminator_lr=0.5,
+                flip=True,
+                clip=0.0,
+            ),
         ),
     ),
     evaluation=Evaluation(conditions=("drop 30 %",), n=40, samples=64),

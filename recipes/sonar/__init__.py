@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from domains.sonar import Sonar
 from vaegan.models import LarsenConfig, RestoringConfig
-from vaegan.objectives import BlindSpotObjective, ModernObjective, ThinningObjective, VAEObjective
+from vaegan.objectives import BlindSpotObjective, LarsenObjective, ModernObjective, ThinningObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage
 from vaegan.training import Adam, TrainingConfig
 
@@ -58,17 +58,25 @@ GENERATE = Recipe(
     domain=Sonar(size=64, fit="resize"),
     model=LarsenConfig(
         latent=32, width=16, decoder_width=16, discriminator_width=16, hidden=128, discriminator_hidden=128,
-        norm="group", discriminator_norm="none", leak=0.2,
+        norm="group", discriminator_norm="group", leak=0.2,
     ),
     conditional=True,
     stages=(
         Stage(
             VAEObjective(squared=True, beta=1.0),
-            TrainingConfig(samples=400_000, cpu_minutes=8.0, batch=8, optimizer=Adam(lr=1e-3), flip=True),
+            TrainingConfig(samples=400_000, cpu_minutes=3.0, batch=16, optimizer=Adam(lr=1e-3), flip=True),
         ),
         Stage(
-            ModernObjective(beta=1.0, pixel=0.2, feature=0.2, adversarial=0.05, prior_samples=True),
-            TrainingConfig(samples=600_000, cpu_minutes=22.0, batch=8, optimizer=Adam(lr=3e-4), flip=True),
+            LarsenObjective(gamma=1e-3),
+            TrainingConfig(
+                samples=2_000_000,
+                cpu_minutes=27.0,
+                batch=16,
+                optimizer=Adam(lr=2e-4, beta1=0.5, beta2=0.999),
+                discriminator_lr=0.5,
+                flip=True,
+                clip=0.0,
+            ),
         ),
     ),
     evaluation=Evaluation(conditions=("speckle L=4",), n=100, samples=300),
@@ -78,10 +86,17 @@ ANOMALY = replace(
     GENERATE,
     summary="What sonar frames hold that training never saw: score maps of a VAE-GAN.",
     domain=Sonar(size=64, fit="resize", novel="ring"),
+    model=replace(GENERATE.model, discriminator_norm="none"),
     conditional=False,
     stages=(
-        replace(GENERATE.stages[0], objective=VAEObjective(squared=True, beta=0.3)),
-        replace(GENERATE.stages[1], objective=ModernObjective(beta=0.3, pixel=1.0, feature=0.2, adversarial=0.02)),
+        Stage(
+            VAEObjective(squared=True, beta=0.3),
+            TrainingConfig(samples=400_000, cpu_minutes=8.0, batch=8, optimizer=Adam(lr=1e-3), flip=True),
+        ),
+        Stage(
+            ModernObjective(beta=0.3, pixel=1.0, feature=0.2, adversarial=0.02),
+            TrainingConfig(samples=600_000, cpu_minutes=22.0, batch=8, optimizer=Adam(lr=3e-4), flip=True),
+        ),
     ),
     evaluation=Evaluation(conditions=("speckle L=4",), n=100),
 )
@@ -89,7 +104,8 @@ ANOMALY = replace(
 REPAIR = Recipe(
     summary="Missing pings filled and stripes taken out of sonar records.",
     domain=Sonar(size=64),
-    model=DESPECKLE.model,
+    # Where a window lacks no ping and has no stripe, it comes back as it was.
+    model=replace(DESPECKLE.model, dead_zone=0.04),
     degradations=("missing-pings", "stripes", "stripes + missing-pings", "beam-dropout"),
     stages=(
         Stage(

@@ -87,6 +87,8 @@ def evaluate_generation(
     notes: dict[str, list[str]] = {}
     samples: dict[str, Array] = {}
     neighbours: Nearest | None = None
+    own = type(domain).judge_generated is not Domain.judge_generated
+    truth = np.stack([np.asarray(test.signals[row]) for row in chosen]) if own else None
     for method, draw in draws.items():
         kept: list[Tensor] = []
         found = look(method, _drawn(draw, n, seed, kept), n)
@@ -94,10 +96,9 @@ def evaluate_generation(
         for note in said:
             notes.setdefault(note, []).append(method)
         samples[method] = _physical(domain, torch.cat(kept)[:SHOWN])
-        if type(domain).judge_generated is not Domain.judge_generated:
+        if truth is not None:
             everything = _physical(domain, torch.cat(list(_drawn(draw, n, seed, []))))
-            judged = domain.judge_generated(everything, np.stack([np.asarray(test.signals[row]) for row in chosen]))
-            numbers[method] |= {key: dict(entry) for key, entry in judged.items()}
+            numbers[method] |= {key: dict(entry) for key, entry in domain.judge_generated(everything, truth).items()}
         if known is not None and train is not None:
             name = extractors[0].name
             numbers[method] |= _memorisation(name, found[0], known[0], real[0], seed)
@@ -107,6 +108,9 @@ def evaluate_generation(
         part = np.random.default_rng((seed, 2)).permutation(len(rows))[:n]
         some = [Extracted(k.features[part], None if k.probabilities is None else k.probabilities[part]) for k in known]
         numbers[REAL], said = _judge(extractors, real, some, seed)
+        if truth is not None and train is not None:
+            items = np.stack([np.asarray(train.signals[row]) for row in rows[part]])
+            numbers[REAL] |= {key: dict(entry) for key, entry in domain.judge_generated(items, truth).items()}
         for note in said:
             notes.setdefault(note, []).append(REAL)
     told = [f"{extractor.name}: {extractor.note}" for extractor in extractors]

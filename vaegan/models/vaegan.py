@@ -217,6 +217,8 @@ class RestoringConfig(ModelConfig):
         patch: samples along each axis that the finest level sees as one, in its channels: quicker where signals are large.
         norm: of encoder and decoder; ``"none"`` and ``"layer"`` keep the network local.
         keep_observed: return observed samples unchanged (for data of which only gaps are to be filled).
+        dead_zone: in use, not in training, return observed samples unchanged that would change by less than this, in model
+            units (for damage that is large where it is, and nowhere else).
         hinted: show the encoder saturated samples and the local noise level too; see :func:`vaegan.nn.hints.hints`.
         mirror: restore each signal and its mirror image along the last axis, and average both: for signals that may be
             mirrored (train with ``flip``), at twice the time.
@@ -238,6 +240,7 @@ class RestoringConfig(ModelConfig):
     patch: int = 1
     norm: Norm = "none"
     keep_observed: bool = False
+    dead_zone: float = 0.0
     neighbours: bool = False
     smoothing: int = 0
     hinted: bool = False
@@ -248,6 +251,14 @@ class RestoringConfig(ModelConfig):
     discriminator_norm: Norm = "none"
     spectral: bool = False
     leak: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Checks the counts, and the dead zone."""
+        super().__post_init__()
+        if not 0 <= self.dead_zone < 2:
+            raise UserError(
+                f"dead_zone is {self.dead_zone:g}", expected="0 up to, not including, 2", mend="set --model.dead-zone"
+            )
 
     def build(self, spec: SignalSpec, classes: int = 0) -> VAEGAN:
         """The model for these signals."""
@@ -275,6 +286,7 @@ class RestoringConfig(ModelConfig):
             norm=self.norm,
             classes=classes,
             keep_observed=self.keep_observed,
+            dead_zone=self.dead_zone,
             patch=self.patch,
             neighbours=self.neighbours,
             smoothing=self.smoothing,

@@ -157,6 +157,8 @@ class RestoringDecoder(nn.Module):
         latent, width, depth, widest, blocks, vector, norm, patch: as of the encoder.
         classes: number of classes for a conditional decoder, else 0.
         keep_observed: return observed samples unchanged, for data of which only gaps are to be filled.
+        dead_zone: in use, not in training, return observed samples unchanged that would change by less, in model units (hard
+            thresholding, Donoho and Johnstone 1994).
         neighbours: let the change also be made of the differences to the nearest observed samples along each axis, so that
             an edge in a gap can be put to either side without a value of its own.
         smoothing: with ``neighbours``, how many samples to each side along each axis the change may be made of as that of a
@@ -176,12 +178,13 @@ class RestoringDecoder(nn.Module):
         norm: Norm,
         classes: int = 0,
         keep_observed: bool = False,
+        dead_zone: float = 0.0,
         patch: int = 1,
         neighbours: bool = False,
         smoothing: int = 0,
     ) -> None:
         super().__init__()
-        self.smoothing = smoothing
+        self.smoothing, self.dead_zone = smoothing, dead_zone
         self.keep_observed, self.patch, self.whole = keep_observed, patch, spec.sizes
         self.neighbours, self.periodic = neighbours, spec.periodic
         dims, wraps = spec.dims, spec.periodic
@@ -238,7 +241,11 @@ class RestoringDecoder(nn.Module):
             change = self._with_neighbours(change, context)
         if context is None:
             return change
-        return context.observed + (change * (1.0 - context.seen) if self.keep_observed else change)
+        if self.keep_observed:
+            change = change * (1.0 - context.seen)
+        elif self.dead_zone and not self.training:  # a step has no gradient by which to learn
+            change = change * ((change.abs() >= self.dead_zone) | (context.seen <= 0))
+        return context.observed + change
 
     def _with_neighbours(self, told: Tensor, context: Context | None) -> Tensor:
         """The change: what the network says of it, and the shares that it takes of the differences to the neighbours."""
