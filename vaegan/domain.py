@@ -149,7 +149,7 @@ class Domain(ABC):
     def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
         """Further sections of a run's report, title to HTML (the page takes nothing from outside, so pictures are embedded).
 
-        They are asked for once, when the report is written.
+        They are asked for once, when the report is written, of a recipe that restores.
 
         Args:
             restore: what the run makes of a recording of any size, whose signals are in physical units.

@@ -144,6 +144,14 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
     write_json(folder / "metrics.json", findings.metrics)
     training = read_json(run.folder / "training.json")
     warnings = {f"warning {i + 1}": warning for i, warning in enumerate(training["warnings"])}
+    restoring = bool(run.recipe.degradations) or PAIRED in findings.metrics.get("restoration", {})
+    further: Mapping[str, str] = {}
+    if private:
+        further = {"Pictures of the data": PRIVATE}
+    elif restoring:  # a domain's own sections are of signals restored
+        further = run.domain.report_sections(
+            lambda recording: run.restore(recording).recording, run.recipe.evaluation.n
+        )
     return write_report(
         folder / "report.html",
         title=run.name,
@@ -155,10 +163,8 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
         curves=training["curves"],
         notes={**findings.metrics.get("latent", {}), **warnings},
         command=command,
-        further={"Pictures of the data": PRIVATE}
-        if private
-        else run.domain.report_sections(lambda recording: run.restore(recording).recording, run.recipe.evaluation.n),
-        restoring=bool(run.recipe.degradations) or PAIRED in findings.metrics.get("restoration", {}),
+        further=further,
+        restoring=restoring,
     )
 
 
