@@ -157,6 +157,7 @@ def test_training_begins_with_the_weights_of_another_run(tmp_path, capsys) -> No
     assert "another beginning" in capsys.readouterr().err
     assert main(["evaluate", str(second), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["data"]["pretrained"]["source"].endswith("plenty")
+    assert "Begun with" in (second / "report.html").read_text()
 
 
 def test_a_pretrained_run_of_other_networks_is_refused(tmp_path, capsys) -> None:
@@ -165,6 +166,15 @@ def test_a_pretrained_run_of_other_networks_is_refused(tmp_path, capsys) -> None
     wider = ["--pretrained", str(tmp_path / "first"), "--out", str(tmp_path / "second"), "--model.width", "12"]
     assert main([*words, *wider]) == 2
     assert "has other networks (" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_folder_of_runs_is_no_pretrained_run(tmp_path, capsys) -> None:
+    words = ["train", "faces/quickstart", "--device", "cpu", "--smoke"]
+    assert main([*words, "--out", str(tmp_path / "runs" / "first")]) == 0
+    assert main([*words, "--pretrained", str(tmp_path / "runs"), "--out", str(tmp_path / "second")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"set --pretrained {tmp_path / 'runs' / 'first'}" in said
     assert not (tmp_path / "second").exists()
 
 

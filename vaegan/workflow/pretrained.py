@@ -34,12 +34,21 @@ class Pretrained:
 
     @staticmethod
     def open(path: Path) -> Pretrained:
-        """A run's folder, or the folder of a recipe's runs, of which the newest is taken.
+        """A run from its own folder.
+
+        The newest in a folder of runs, which other commands take, would soon be the run that is now trained, and the same
+        command another one's.
 
         Raises:
-            UserError: where there is no complete run.
+            UserError: where there is no complete run, or a folder of runs.
         """
         folder = find(path)
+        if folder != path:
+            raise UserError(
+                f"{path} is a folder of runs",
+                expected="one run, so that the same command begins with the same weights",
+                mend=f"set --pretrained {folder}",
+            )
         weights = (folder / "model" / "model.safetensors").read_bytes()
         samples = int(read_json(folder / "training.json")["samples"])
         return Pretrained(load(folder), hashlib.sha256(weights).hexdigest(), samples)
