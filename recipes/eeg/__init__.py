@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.eeg import EEG, TEN_TWENTY, EEGDenoiseNet
+from recipes.stages import larsen
 from vaegan.models import LarsenConfig
 from vaegan.models.standardised import StandardisedConfig
-from vaegan.objectives import LarsenObjective, ModernObjective, VAEObjective
+from vaegan.objectives import ModernObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage
 from vaegan.training import Adam, TrainingConfig
 
@@ -112,17 +113,7 @@ GENERATE = Recipe(
                 samples=1_000_000, cpu_minutes=3.0, batch=16, optimizer=Adam(lr=8e-4), clip=0.2, warmup=0.03
             ),
         ),
-        Stage(
-            LarsenObjective(gamma=1e-3),
-            TrainingConfig(
-                samples=2_000_000,
-                cpu_minutes=21.0,
-                batch=16,
-                optimizer=Adam(lr=2e-4, beta1=0.5, beta2=0.999),
-                discriminator_lr=0.5,
-                clip=0.0,
-            ),
-        ),
+        larsen(cpu_minutes=21.0, batch=16, flip=False),
     ),
     evaluation=Evaluation(samples=200),
     conditional=True,

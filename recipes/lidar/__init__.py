@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.lidar import PlanarScans, Turns
+from recipes.stages import larsen
 from vaegan.models import LarsenConfig, RestoringConfig
-from vaegan.objectives import LarsenObjective, ModernObjective, VAEObjective
+from vaegan.objectives import ModernObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage
 from vaegan.training import Adam, TrainingConfig
 
@@ -133,18 +134,7 @@ GENERATE = Recipe(
             VAEObjective(squared=False, beta=0.02),
             TrainingConfig(samples=1_000_000, cpu_minutes=3.0, batch=8, optimizer=Adam(lr=7e-4), flip=True, clip=0.2),
         ),
-        Stage(
-            LarsenObjective(gamma=1e-3),
-            TrainingConfig(
-                samples=2_000_000,
-                cpu_minutes=22.0,
-                batch=8,
-                optimizer=Adam(lr=2e-4, beta1=0.5, beta2=0.999),
-                discriminator_lr=0.5,
-                flip=True,
-                clip=0.0,
-            ),
-        ),
+        larsen(cpu_minutes=22.0, batch=8, flip=True),
     ),
     evaluation=Evaluation(conditions=("drop 30 %",), n=40, samples=64),
 )

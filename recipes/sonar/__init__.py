@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.sonar import Sonar
+from recipes.stages import larsen
 from vaegan.models import LarsenConfig, RestoringConfig
-from vaegan.objectives import BlindSpotObjective, LarsenObjective, ModernObjective, ThinningObjective, VAEObjective
+from vaegan.objectives import BlindSpotObjective, ModernObjective, ThinningObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage
 from vaegan.training import Adam, TrainingConfig
 
@@ -66,18 +67,7 @@ GENERATE = Recipe(
             VAEObjective(squared=True, beta=1.0),
             TrainingConfig(samples=400_000, cpu_minutes=3.0, batch=16, optimizer=Adam(lr=1e-3), flip=True),
         ),
-        Stage(
-            LarsenObjective(gamma=1e-3),
-            TrainingConfig(
-                samples=2_000_000,
-                cpu_minutes=27.0,
-                batch=16,
-                optimizer=Adam(lr=2e-4, beta1=0.5, beta2=0.999),
-                discriminator_lr=0.5,
-                flip=True,
-                clip=0.0,
-            ),
-        ),
+        larsen(cpu_minutes=27.0, batch=16, flip=True),
     ),
     evaluation=Evaluation(conditions=("speckle L=4",), n=100, samples=300),
 )  # fmt: skip
