@@ -1,14 +1,18 @@
 """EEG files: what is read, what is written back, and what is said about files that are broken."""
 
 import datetime
+import gzip
 import warnings
 
 import mne
 import numpy as np
 import pytest
 import torch
+from scipy.signal import resample
 
 from domains.eeg import EEG, EEGDenoiseNet, EEGDenoiser
+from domains.eeg.edf import _record
+from domains.eeg.simulate import background
 from domains.eeg.survival import sections
 from vaegan.cli import main
 from vaegan.domain import Recording
@@ -33,6 +37,12 @@ def recording(rate: float = 160.0, seconds: float = 6.0, names=NAMES, types=TYPE
     raw.set_meas_date(1_500_000_000)
     raw.set_annotations(mne.Annotations([0.5, 2.25], [0.0, 1.5], ["T1", "blink"], orig_time=raw.info["meas_date"]))
     return raw
+
+
+def quiet(seconds: float = 60.0, names=("Fz", "C3", "C4", "Oz")) -> mne.io.BaseRaw:
+    """A recording at 128 Hz of nothing but EEG, all of whose windows are clean."""
+    data, _ = background(np.random.default_rng(0), names, 128.0, seconds)
+    return mne.io.RawArray(data, mne.create_info(list(names), 128.0, "eeg"), verbose="ERROR")
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +300,196 @@ def test_an_edf_keeps_its_header_its_other_channels_and_late_annotations(run, tm
     assert after.signals[2].sampling_frequency == 10  # MNE brings it to 160 Hz
     np.testing.assert_array_equal(after.signals[2].digital, before.signals[2].digital)
     assert 0.01 < np.abs(after.signals[0].data - before.signals[0].data).max() < 1000
+
+
+@pytest.mark.parametrize("ending", ["edf", "bdf"])
+def test_what_is_not_in_volts_is_no_eeg_and_stays_as_it_was(run, tmp_path, ending):
+    edfio = pytest.importorskip("edfio")
+    signal = edfio.BdfSignal if ending == "bdf" else edfio.EdfSignal
+    generator, path = np.random.default_rng(0), tmp_path / f"night.{ending}"
+    given = {"C3": "uV", "O1": "mV", "Cz": "", "SaO2": "%", "Paw": "cmH2O"}
+    sizes = {"C3": 30.0, "O1": 0.03, "Cz": 30.0, "SaO2": 1.0, "Paw": 90.0}
+    signals = [
+        signal(
+            95 * (name == "SaO2") + sizes[name] * generator.normal(size=960), 160, label=name, physical_dimension=unit
+        )
+        for name, unit in given.items()
+    ]
+    (edfio.Bdf if ending == "bdf" else edfio.Edf)(signals).write(path)
+    with pytest.warns(UserWarning, match=r"1 channels are called as electrodes \(Cz.*no unit of volts"):
+        clean = run.restore(path)
+    clean.write(tmp_path / "out" / path.name)
+    read = edfio.read_bdf if ending == "bdf" else edfio.read_edf
+    before, after = read(path), read(tmp_path / "out" / path.name)
+    assert [s.physical_dimension for s in after.signals] == list(given.values())
+    for one, other in zip(before.signals, after.signals, strict=True):
+        moved = np.abs(other.data - one.data).max() / sizes[one.label]
+        assert 0.001 < moved < 10 if one.label in ("C3", "O1") else moved == 0
+
+
+def test_an_edf_without_any_volts_gets_one_line(run, tmp_path):
+    edfio = pytest.importorskip("edfio")
+    path = tmp_path / "a.edf"
+    edfio.Edf([edfio.EdfSignal(np.random.default_rng(0).normal(size=960), 160, label="Fz")]).write(path)
+    with pytest.raises(DataError, match=r"no EEG channel .*not in volts, by the header: Fz"):
+        run.restore(path)
+
+
+def test_an_edf_of_several_rates_keeps_them_and_its_header(run, tmp_path):
+    edfio = pytest.importorskip("edfio")
+    generator, path = np.random.default_rng(0), tmp_path / "a.edf"
+    more = {"physical_dimension": "uV", "prefiltering": "HP:0.1Hz LP:60Hz"}
+    waves = 30 * np.cumsum(generator.normal(size=(2, 128 * 6)), axis=1) / 10
+    signals = [edfio.EdfSignal(row, 128, label=name, **more) for name, row in zip(("Fz", "Cz"), waves, strict=True)]
+    signals.append(edfio.EdfSignal(1000 * generator.normal(size=256 * 6), 256, label="ECG", **more))
+    edfio.Edf(signals, patient=edfio.Patient(code="P123", sex="F")).write(path)
+    clean = run.restore(path)
+    seen, restored = clean.recording.metadata.seen[0], clean.recording.signals[:, 0]
+    clean.write(tmp_path / "out" / "a.edf")
+    before, after = edfio.read_edf(path), edfio.read_edf(tmp_path / "out" / "a.edf")
+    assert [s.sampling_frequency for s in after.signals] == [128, 128, 256]
+    assert {s.prefiltering for s in after.signals} == {"HP:0.1Hz LP:60Hz"}
+    assert after.local_patient_identification == before.local_patient_identification == "P123 F X X"
+    np.testing.assert_array_equal(after.signals[2].digital, before.signals[2].digital)
+    for row in range(2):  # the model sees 256 Hz
+        moved = after.signals[row].data - before.signals[row].data
+        wanted = 1e6 * resample(restored[row] - seen[row], 128 * 6)
+        below = [np.fft.irfft(np.fft.rfft(values)[: 6 * 50]) for values in (moved, wanted)]  # 50 Hz
+        assert np.abs(moved).max() > 0.1 and (below[0] - below[1]).std() < 0.05 * below[1].std()
+
+
+def test_a_header_with_letters_that_are_no_ascii_is_kept_as_far_as_edf_goes(run, tmp_path):
+    edfio = pytest.importorskip("edfio")
+    path = tmp_path / "a.edf"
+    noise = 30 * np.random.default_rng(0).normal(size=960)
+    edfio.Edf(
+        [edfio.EdfSignal(noise, 160, label="Cz", physical_dimension="uV", prefiltering="HP:0.1Hz")],
+        patient=edfio.Patient(code="P7", name="Mueller"),
+    ).write(path)
+    old = path.read_bytes()
+    path.write_bytes(old.replace(b"Mueller ", b"M\xfcller  ", 1).replace(b"uV  ", b"\xb5V  ", 1))
+    run.restore(path).write(tmp_path / "out" / "a.edf")
+    after = edfio.read_edf(tmp_path / "out" / "a.edf")
+    assert after.local_patient_identification == "P7 X X M?ller"
+    assert (after.signals[0].physical_dimension, after.signals[0].prefiltering) == ("uV", "HP:0.1Hz")
+    assert 0.01 < np.abs(after.signals[0].data - edfio.read_edf(path).signals[0].data).max() < 1000
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "record"),
+    [(960, 160.0, (160, 1.0)), (30_720, 256.0, (256, 1.0)), (30_011, 256.0, (256, 1.0)), (300_007, 250.0, (250, 1.0)),
+     (1025 * 9, 512.5, (615, 1.2)), (3_000, 1000 / 3, (300, 0.9)), (30_008, 256.0, (248, 0.96875))],
+)  # fmt: skip
+def test_a_data_record_is_about_a_second_long_and_fits_the_header(samples, rate, record):
+    assert _record(samples, rate) == record
+    assert len(str(record[1])) <= 8
+
+
+def test_a_length_that_no_records_hold_is_filled_up_and_said(run, tmp_path):
+    samples, rate, path = 3_011, 256.0, tmp_path / "a_raw.fif"
+    raw = recording(rate, samples / rate)
+    assert raw.n_times == samples
+    raw.save(path, verbose="ERROR")
+    with pytest.warns(UserWarning, match="3,011 samples; the last is repeated 61 times"):
+        written = run.restore(path).write(tmp_path / "out" / "a.edf")
+    after = mne.io.read_raw(written, preload=True, verbose="ERROR")
+    assert after.info["sfreq"] == rate and after.n_times == samples + 61
+    end = after.get_data()[:4, samples - 1 :]
+    np.testing.assert_array_equal(end, np.broadcast_to(end[:, :1], end.shape))
+
+
+def test_values_that_no_edf_holds_get_one_line(run, tmp_path):
+    raw, path = recording(), tmp_path / "a_raw.fif"
+    raw.set_channel_types({"Status": "misc"})
+    raw._data[5] = 1e9 * (1 + raw._data[5])
+    raw.save(path, verbose="ERROR")
+    with pytest.raises(DataError, match=r"Status reaches from 1e\+09 .*8 characters"):
+        run.restore(path).write(tmp_path / "out" / "a.edf")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_annotations_call_bad_is_not_trained_on(tmp_path):
+    raw = quiet()
+
+    def starts(onset=0.0, lasting=0.0, what="nothing"):
+        path = tmp_path / f"{what}_raw.fif"
+        raw.set_annotations(mne.Annotations(onset, lasting, what)).save(path, verbose="ERROR")
+        names = EEG(data=path, lowpass=50.0).everything().names
+        return np.unique([float(name.split()[-2]) for name in names])
+
+    every, bad = starts(), starts(20.0, 10.0, "BAD_muscle")
+    np.testing.assert_array_equal(bad, every[(every + 2 <= 20) | (every >= 30)])
+    # A boundary is a point: EEGLAB's duration says how much was cut out there.
+    for what in ("boundary", "EDGE boundary", "BAD boundary"):
+        torn = starts(20.2, 10.0, what)
+        np.testing.assert_array_equal(torn, every[(every + 2 <= 20.2) | (every > 20.2)])
+    with pytest.raises(DataError, match=r"what annotations call bad"):
+        starts(0.0, 60.0, "bad")
+
+
+def test_windows_of_a_class_lie_within_it(tmp_path):
+    raw, path = quiet(), tmp_path / "a_raw.fif"
+    onsets = np.arange(0.0, 60.0, 6.0)
+    said = [("T1", "T2")[i % 2] for i in range(10)]
+    raw.set_annotations(mne.Annotations(onsets, [4.0, 0.5] * 5, said))  # a T2 of half a second holds no window
+    raw.save(path, verbose="ERROR")
+    found = EEG(data=path, lowpass=50.0, classes=("T1",)).everything()
+    within = np.asarray([float(name.split()[-2]) for name in found.names]) % 12
+    assert len(found) > 20 and within.max() <= 2.0 + 0.05
+    with pytest.raises(DataError, match="in which T2 is in force throughout"):
+        EEG(data=path, lowpass=50.0, classes=("T2",)).everything()
+
+
+def test_the_report_says_what_recordings_were_divided_by(tmp_path):
+    for folder, name in (("files", "night_{}_raw.fif"), ("people", "sub-{}_raw.fif"), ("one", "chb01_0{}_raw.fif")):
+        (tmp_path / folder).mkdir()
+        for number in range(8):
+            quiet(41.0, ("Fz",)).save(tmp_path / folder / name.format(number), verbose="ERROR")
+    said = [EEG(data=tmp_path / folder, lowpass=50.0).dataset("train").source for folder in ("files", "people", "one")]
+    assert "divided by file, as names tell no subjects;" in said[0]
+    assert "divided by subject;" in said[1] and "divided by tenths of each recording" in said[2]
+
+
+def test_a_broken_companion_does_not_stop_training(tmp_path):
+    quiet().save(tmp_path / "a_raw.fif", verbose="ERROR")
+    bad = quiet(names=("C3", "C4"))
+    bad.info["bads"] = ["C3", "C4"]
+    bad.save(tmp_path / "bad_raw.fif", verbose="ERROR")
+    header = "# Sampling Rate (Hz):= 1000\n# Labels:= EMG\n"
+    whole = gzip.compress((header + "\n".join(map(str, np.random.default_rng(0).normal(size=5000)))).encode())
+    (tmp_path / "short.txt.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "mad.txt.gz").write_bytes(whole[:40] + bytes(200) + whole[240:])
+    (tmp_path / "empty.txt").write_text(header)
+    (tmp_path / "rate.txt").write_text(header.replace("1000", "0") + "1\n2\n")
+    found = EEG(data=tmp_path, lowpass=50.0).dataset("train")
+    assert len(found) > 20 and all(name.startswith("a_raw.fif") for name in found.names)
+    assert {line.split(" (")[0] for line in found.unused} == {
+        "bad_raw.fif", "short.txt.gz", "mad.txt.gz", "empty.txt", "rate.txt",
+    }  # fmt: skip
+    assert "no EEG channel in volts that is not marked bad" in " ".join(found.unused)
+
+
+def test_gaps_in_epochs_are_bridged_too(run):
+    epochs = mne.make_fixed_length_epochs(recording(256.0), 2.0, preload=True, verbose="ERROR")
+    epochs._data[1, 2, 100:140] = np.nan
+    with pytest.warns(UserWarning, match="not finite"):
+        cleaned = EEGDenoiser(run).fit().transform(epochs).get_data()
+    gap = np.isnan(cleaned)
+    assert gap[1, 2, 100:140].all() and gap.sum() == 40
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 1.0])
+def test_an_annotation_lies_where_its_score_was_measured(run, seconds):
+    raw = recording(128.0, 60.6, names=["Fz", "Cz"], types=["eeg", "eeg"]).set_annotations(None)
+    denoiser = EEGDenoiser(run, threshold=0.0).fit()
+    marked = denoiser.annotate(raw, seconds)
+    scores = denoiser.scores(raw, seconds)[0]
+    ends = marked.annotations.onset - marked.first_time + marked.annotations.duration
+    assert len(scores) == len(ends) == round(60.6 / (round(256 * seconds) / 256))
+    np.testing.assert_allclose(ends[:-1], (np.arange(len(ends) - 1) + 1) * round(256 * seconds) / 256, atol=1e-6)
+    assert ends[-1] == pytest.approx(raw.n_times / 128)  # the end is scored too
+    denoiser.threshold = np.inf
+    assert len(denoiser.annotate(raw, seconds).annotations) == 0
 
 
 def test_a_truncated_brainvision_file_gets_one_line(run, tmp_path):

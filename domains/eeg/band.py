@@ -110,7 +110,7 @@ def bridged(x: Array) -> tuple[Array, Array]:
     """Signals with lines over what is not finite, and where that was.
 
     Args:
-        x: (channels, samples).
+        x: (..., samples).
 
     Returns:
         finite signals; a channel without any finite sample becomes 0.
@@ -118,7 +118,9 @@ def bridged(x: Array) -> tuple[Array, Array]:
     broken = ~np.isfinite(x)
     if not broken.any():
         return x, broken
-    x = np.array(x, dtype=np.float64)
+    x = np.array(
+        x, dtype=np.float64, order="C"
+    )  # in another order reshape would copy, and lines be written into the copy
     places = np.arange(x.shape[-1])
     for channel, bad in zip(x.reshape(-1, x.shape[-1]), broken.reshape(-1, x.shape[-1]), strict=True):
         channel[bad] = np.interp(places[bad], places[~bad], channel[~bad]) if not bad.all() else 0.0

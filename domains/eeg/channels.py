@@ -16,15 +16,21 @@ TEN_TWENTY = (
 
 FORMER = {"t3": "T7", "t4": "T8", "t5": "P7", "t6": "P8"}
 """Former names of temporal electrodes."""
+REFERENCES = ("a1", "a2", "m1", "m2")
+"""Earlobes and mastoids: behind another electrode they say what it was measured against."""
 
+_TAIL = r"([\s_:/.-].*)?"
 _KINDS: tuple[tuple[Kind, str], ...] = (
-    ("eog", r"[vh]?eog.*|.*[\s_-]eog.*|eye.*|e[1-4][-_]?m[12]"),
+    ("eog", rf"[a-z]?eog.*|.*[\s_-]eog.*|eye.*|e[1-4][-_]?m[12]|[lr]oc{_TAIL}"),
     ("emg", r"emg.*|chin.*|.*[\s_-]emg.*"),
     ("ecg", r"e[ck]g.*|.*[\s_-]e[ck]g.*"),
     (
         "other",
         r"status|sti\s?\d*|stim.*|trig.*|marker.*|event.*|exg\s?\d+|ergo.*|resp.*|gsr.*|temp|plet.*|lfp.*|ecog.*|"
-        r"seeg.*|mov.*|accel.*|acc[-_ ]?[xyz]|misc.*|aux.*|spo2|time.*|edf annotations",
+        r"seeg.*|mov.*|accel.*|acc[-_ ]?[xyz]|misc.*|aux.*|s[ap]o2.*|time.*|edf annotations|"
+        # of nights and of intensive care
+        rf"ox\s?stat.*|h\.?r\.?|heart.*|pulse.*|.*flow{_TAIL}|new air|snor.*|thor.*|abdo.*|pos(ition)?{_TAIL}|light.*|"
+        rf"temp{_TAIL}|photic.*|ibi{_TAIL}|bursts?{_TAIL}|suppr.*",
     ),
 )
 _TYPES: dict[str, Kind] = {"eog": "eog", "emg": "emg", "ecg": "ecg"}
@@ -40,22 +46,40 @@ def _standard() -> dict[str, str]:
     return {name.lower(): name for name in names} | FORMER
 
 
+def _short(name: str) -> str:
+    """A name without dots at its ends and without ``EEG`` before it."""
+    return re.sub(r"(?i)^eeg[\s_:-]*", "", name.strip().strip(".").strip())
+
+
+def electrodes(name: str) -> tuple[str, ...]:
+    """Standard names of what a channel was measured between: an electrode, the two of a bipolar channel, or none known.
+
+    ``"EEG FP1-REF"`` and ``"Fp1-A2"`` are ``("Fp1",)``, whose reference is no scalp electrode; ``"FP1-F7"`` is
+    ``("Fp1", "F7")``.
+    """
+    short, known = _short(name).lower(), _standard()
+    if short in known:
+        return (known[short],)
+    first, *rest = (part.strip() for part in re.split(r"[-_:]", short))
+    if first not in known:
+        return ()
+    others = [known[part] for part in rest[:1] if part in known and part not in REFERENCES]
+    return (known[first], *others)
+
+
 def plain_name(name: str) -> str:
     """An electrode's standard name: without dots, ``EEG`` before it and a reference behind it.
 
-    ``"Fc5."`` becomes ``"FC5"``, ``"EEG FP1-REF"`` ``"Fp1"``, ``"T3"`` ``"T7"``; unknown names come back stripped.
+    ``"Fc5."`` becomes ``"FC5"``, ``"EEG FP1-REF"`` ``"Fp1"``, ``"T3"`` ``"T7"``; unknown names and those of bipolar channels
+    come back stripped.
     """
-    short = re.sub(r"(?i)^eeg[\s_:-]*", "", name.strip().strip(".").strip())
-    known = _standard()
-    for candidate in (short, re.split(r"[-_:]", short)[0].strip()):
-        if candidate.lower() in known:
-            return known[candidate.lower()]
-    return short
+    found = electrodes(name)
+    return found[0] if len(found) == 1 else _short(name)
 
 
 def is_known(name: str) -> bool:
-    """Whether a channel is called as an electrode of the 10-05 system."""
-    return plain_name(name).lower() in {value.lower() for value in _standard().values()}
+    """Whether a channel is called as an electrode of the 10-05 system, or as two of them."""
+    return bool(electrodes(name))
 
 
 def kind_of(name: str, mne_type: str = "eeg") -> Kind:
@@ -67,7 +91,7 @@ def kind_of(name: str, mne_type: str = "eeg") -> Kind:
     """
     lowered = name.strip().lower()
     for kind, pattern in _KINDS:
-        if re.fullmatch(pattern, lowered):
+        if re.fullmatch(pattern, lowered) or re.fullmatch(pattern, re.sub(r"^eeg[\s_:-]+", "", lowered)):
             return kind
     if mne_type in _TYPES:
         return _TYPES[mne_type]

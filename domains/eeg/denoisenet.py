@@ -42,6 +42,8 @@ PUBLISHED: dict[str, dict[str, tuple[float, float, float]]] = {
     },
 }
 """RRMSE in time, RRMSE of the spectrum, CC, means over ten SNR levels (arXiv 2009.11662v1, tables 1 and 2)."""
+LEAST = 10
+"""Epochs of each kind that it takes to divide them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class EEGDenoiseNet(Domain):
         return Band(1.0, 80.0, float(self.rate))
 
     def dataset(self, split: Split) -> SignalSet:
-        """Clean epochs of a split, (n, 1, 512 or 1024) float32 volts.
+        """Clean epochs of a split, (n, 1, 512 or 1024) float32 volts; flat ones are left out.
 
         Raises:
             DataError: for missing arrays, or arrays of another shape.
@@ -107,7 +109,14 @@ class EEGDenoiseNet(Domain):
         # In the published protocol an epoch that was drawn twice is two items, as in the authors' code.
         names = np.asarray([f"epoch {arrays['which'][row]}" for row in rows])
         groups = names if self.protocol == "leak-free" else np.asarray([f"{n}, {split}" for n in names])
-        return SignalSet(arrays["eeg"][rows][:, None], groups, names, source=source, sha256=str(arrays["sha256"]))
+        return SignalSet(
+            arrays["eeg"][rows][:, None],
+            groups,
+            names,
+            source=source,
+            unused=tuple(arrays["unused"].tolist()),
+            sha256=str(arrays["sha256"]),
+        )
 
     def on_split(self, split: Split) -> EEGDenoiseNet:
         """The same domain, with the artifact epochs of this split only."""
@@ -172,6 +181,12 @@ class EEGDenoiseNet(Domain):
 def _loaded(data: Path | None, rate: int, protocol: str, unit: float) -> dict[str, Array]:
     """EEG epochs with their splits, and artifacts by split."""
     raw, digest = _simulated(rate) if data is None else _found(data, rate)
+    rows = {kind: _not_flat(epochs, f"{data}: {kind.upper()}") for kind, epochs in raw.items()}
+    flat = {kind: len(raw[kind]) - len(kept) for kind, kept in rows.items()}
+    unused = [f"{count} flat epochs of {kind.upper()}" for kind, count in flat.items() if count]
+    if unused:
+        digest = hashlib.sha256(f"{digest} without {unused}".encode()).hexdigest()
+    raw = {kind: raw[kind][kept] for kind, kept in rows.items()}
     generator = np.random.default_rng(0)
     result: dict[str, Array] = {}
     eeg = raw["eeg"].astype(np.float32) * np.float32(unit)
@@ -181,14 +196,27 @@ def _loaded(data: Path | None, rate: int, protocol: str, unit: float) -> dict[st
         splits = _shares(len(which), generator)
     else:
         splits = _by_content(eeg)
-    result["eeg"], result["which"], result["splits"] = eeg[which], which, splits
+    result["eeg"], result["which"], result["splits"] = eeg[which], rows["eeg"][which], splits
     for kind in ("eog", "emg"):
         if kind in raw:
             own = _by_content(raw[kind]) if protocol == "leak-free" else _shares(len(raw[kind]), generator)
             for split in SPLITS:
                 result[f"bank.{kind}.{split}"] = raw[kind][own == split].astype(np.float32)
     result["sha256"] = np.asarray(digest)
+    result["unused"] = np.asarray(unused, np.str_)
     return result
+
+
+def _not_flat(epochs: Array, what: str) -> Array:
+    """The rows that hold a signal: the others have no SNR, and no size that a model could divide by.
+
+    Raises:
+        DataError: when too few are left.
+    """
+    rows = np.flatnonzero(np.ptp(epochs, axis=1) > 0)
+    if len(rows) < LEAST:
+        raise DataError(f"{what}: {len(rows)} of {len(epochs)} epochs are not flat", expected=f"at least {LEAST}")
+    return rows
 
 
 def _shares(n: int, generator: np.random.Generator) -> Array:
@@ -228,10 +256,10 @@ def _found(data: Path, rate: int) -> tuple[dict[str, Array], str]:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read ({error})", expected="a .npy file of numbers") from error
-        if array.ndim != 2 or array.shape[1] != 2 * rate or len(array) < 10 or array.dtype.kind not in "fiu":
+        if array.ndim != 2 or array.shape[1] != 2 * rate or len(array) < LEAST or array.dtype.kind not in "fiu":
             raise DataError(
                 f"{path} holds {array.dtype} {array.shape}",
-                expected=f"numbers (n, {2 * rate}) with n at least 10",
+                expected=f"numbers (n, {2 * rate}) with n at least {LEAST}",
                 mend="set --domain.rate 512 for epochs of 1,024" if array.shape[-1] == 1024 else "",
             )
         if not np.isfinite(array).all():

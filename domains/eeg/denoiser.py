@@ -90,21 +90,29 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Artifact scores: RMS of what was taken out over RMS of what was left, over the channels.
 
         Returns:
-            (items, stretches of ``seconds``); 0 where nothing was changed, above 1 where the artifact was the stronger.
+            (items, stretches of ``seconds``); 0 where nothing was changed, above 1 where the artifact was the stronger. The
+            last stretch ends with the recording: it is half to one and a half times as long as the others.
         """
+        return self._scored(X, seconds)[0]
+
+    def _scored(self, X: Any, seconds: float) -> tuple[Array, Array]:
+        """(items, stretches) scores; and (stretches + 1,) where stretches begin and the last one ends, in seconds."""
         original = self._opened(X)
         restored = self._restored(original)
-        step = max(1, round(seconds * original.band.rate))
-        count = max(1, restored.shape[-1] // step)
-        cut = slice(0, min(count * step, restored.shape[-1]))
+        rate, length = original.band.rate, restored.shape[-1]
+        step = max(1, round(seconds * rate))
+        edges = np.arange(max(1, round(length / step)) + 1) * step
+        edges[-1] = length
         change, left = (
-            np.square(part[..., cut]).reshape(*part.shape[:2], count, -1).mean((1, 3))
+            np.add.reduceat(np.square(part).sum(1), edges[:-1], axis=-1) / (part.shape[1] * np.diff(edges))
             for part in (original.seen - restored, restored)
         )
-        return np.asarray(np.sqrt(change / np.maximum(left, 1e-24)))
+        return np.asarray(np.sqrt(change / np.maximum(left, 1e-24))), edges / rate
 
     def annotate(self, raw: Any, seconds: float = 1.0) -> Any:
         """A copy of a Raw with an annotation ``artifact`` on each stretch whose score reaches ``threshold``.
+
+        Stretches are whole samples at the model's rate, so that they may last a little more or less than ``seconds``.
 
         The score stands in the annotation's extras (``{"score": ...}``), or behind its name in an MNE without extras.
 
@@ -113,15 +121,17 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         if not hasattr(raw, "annotations") or not hasattr(raw, "first_time"):
             raise UserError(f"{type(raw).__name__} to annotate", expected="an MNE Raw", mend="use scores")
-        values = self.scores(raw, seconds)[0]
+        scores, edges = self._scored(raw, seconds)
+        values, edges = scores[0], np.minimum(edges, raw.n_times / raw.info["sfreq"])
         chosen = np.flatnonzero(values >= self.threshold)
-        onset = raw.first_time + chosen * seconds  # where MNE keeps them, with a date of measurement and without
+        onset = raw.first_time + edges[chosen]  # where MNE keeps them, with a date of measurement and without
+        lasting = np.diff(edges)[chosen]
         copy = raw.copy()
         try:
             extras = [{"score": float(values[i])} for i in chosen]
-            copy.annotations.append(onset, seconds, ["artifact"] * len(chosen), extras=extras)
+            copy.annotations.append(onset, lasting, ["artifact"] * len(chosen), extras=extras)
         except TypeError:
-            copy.annotations.append(onset, seconds, [f"artifact {values[i]:.2f}" for i in chosen])
+            copy.annotations.append(onset, lasting, [f"artifact {values[i]:.2f}" for i in chosen])
         return copy
 
     def stream(

@@ -28,8 +28,10 @@ from vaegan.metrics.features import Extractor
 from vaegan.metrics.restoration import Metric
 from vaegan.signal import Axis, SignalSpec
 
-VERSION = "eeg-1"
+VERSION = "eeg-2"
 """Part of the cache's key: another one when what is kept there changes."""
+SIMULATED = "eeg-1"
+"""The same for semi-simulated windows without classes, which are still those of the first version."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class EEG(Domain):
         full_scale: volts that are 1 in model units.
         mains: frequency of the mains in Hz.
         snr_convention: what a dB of SNR means: ``"eegdenoisenet"`` or ``"power"``.
-        classes: annotations that are classes, such as ``T1 T2``: only windows in which one is in force are used.
+        classes: annotations that are classes, such as ``T1 T2``: only windows in which one is in force throughout are used.
     """
 
     data: Path | None = None
@@ -100,8 +102,8 @@ class EEG(Domain):
     def dataset(self, split: Split) -> SignalSet:
         """Clean windows of a split, in volts.
 
-        Recordings are divided by subject where there are at least eight, else each by blocks of time with a gap of one
-        window between them; ``source`` says which.
+        Recordings are divided by subject (where names tell none: by folder or file) where there are at least eight, else
+        each by blocks of time with a gap of one window between them; ``source`` says which.
 
         Returns:
             signals (n, channels, samples) float32.
@@ -118,10 +120,10 @@ class EEG(Domain):
             rows = np.flatnonzero(np.isin(labels, self.classes))
             numbers = np.asarray([self.classes.index(label) for label in labels[rows].tolist()], np.int64)
         if not len(rows):
-            wanted = f" in which {' or '.join(self.classes)} is in force" if self.classes else ""
+            wanted = f" in which {' or '.join(self.classes)} is in force throughout" if self.classes else ""
             raise DataError(
                 f"{self.data}: no clean window{wanted} is left for the split {split!r}",
-                expected="windows below 150 µV, away from eye movements",
+                expected="windows below 150 µV, away from eye movements and from what annotations call bad",
                 mend="give more or cleaner recordings with --data",
             )
         everything = SignalSet(
@@ -261,7 +263,8 @@ def _prepared(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Everything that training needs of a folder, decoded once."""
     unusual = [*([hop] if hop != samples // 2 else []), *([f"muscle {muscle_lowpass}"] if muscle_lowpass else [])]
-    options = repr((VERSION, channels, rate, samples, highpass, lowpass, *unusual))
+    version = SIMULATED if data is None and hop == samples // 2 else VERSION
+    options = repr((version, channels, rate, samples, highpass, lowpass, *unusual))
     if data is None:
         from domains.eeg.simulate import simulated
 
@@ -282,7 +285,7 @@ def _prepared(
         sources = load_sources(
             data, rate=rate, samples=samples, highpass=highpass, lowpass=lowpass, muscle_lowpass=muscle_lowpass
         )
-        how = "divided by subject" if sources.splits else f"divided by {blocks.BLOCKS}"
+        how = f"divided by {sources.how if sources.splits else blocks.BLOCKS}"
         named = ", ".join(sorted(trace.path.name for trace in sources.traces)[:6])
         text = f"{len(sources.traces)} recordings ({named}), {how}; {sources.band.highpass:g} to {sources.band.lowpass:g} Hz"
         if muscle_lowpass is not None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from domains.eeg.band import Band
 from domains.eeg.edf import ENDINGS, export_edf
-from domains.eeg.reading import Original, as_raw, opened, returned
+from domains.eeg.reading import Original, as_raw, changed, opened, returned
 from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
 
@@ -70,12 +70,17 @@ def write_recording(recording: Recording, path: Path) -> Path:
     if not isinstance(recording.metadata, Original):
         raise DataError(f"{path}: the recording carries no original", expected="one that the domain read")
     original = recording.metadata
-    raw = returned(original, recording.signals.reshape(original.seen.shape))
+    restored = recording.signals.reshape(original.seen.shape)
+    raw = returned(original, restored)
     suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix in ENDINGS or suffix in PACKAGES:
         if suffix in ENDINGS:
-            _whole(path, lambda place: export_edf(raw, place, original.picks, recording.path))
+
+            def change(rate: float, samples: int) -> Array:
+                return changed(original, restored, rate, samples)[0]
+
+            _whole(path, lambda place: export_edf(raw, place, original.picks, recording.path, change))
         else:
             _whole(path, lambda place: _export(raw, place, *PACKAGES[suffix]))
         if raw.info["bads"] or (suffix != ".set" and raw.get_montage() is not None):

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domains.eeg.band import Band, bridged
-from domains.eeg.channels import indices, is_known, plain_name
+from domains.eeg.channels import Kind, indices, is_known, plain_name
 from vaegan.errors import DataError
 
 Array = NDArray[Any]
 
 IMPLAUSIBLE = 5e-3
 """Volts of standard deviation that no scalp EEG has."""
+VOLTS = ("v", "mv", "uv", "µv", "nv")
+"""Units of volts, in lower case."""
 RAW_ENDINGS = (
     ".edf", ".bdf", ".gdf", ".vhdr", ".set", ".fif", ".fif.gz", ".cnt", ".mff", ".egi", ".nxe", ".lay", ".data",
 )  # fmt: skip
@@ -130,6 +132,21 @@ def _check_size(path: Path) -> None:
         )
 
 
+def without_volts(instance: Any) -> list[str]:
+    """Names of the channels of an EDF or BDF whose header states no unit of volts; MNE takes every channel for EEG."""
+    files = [str(file).lower() for file in getattr(instance, "filenames", ())]
+    if not any(file.endswith((".edf", ".bdf")) for file in files):
+        return []
+    units = getattr(instance, "_orig_units", {})
+    return [name for name in instance.ch_names if units.get(name, "V").lower() not in VOLTS]
+
+
+def channels_of(instance: Any, kind: Kind) -> list[int]:
+    """Which channels of an MNE object are of a kind, in volts, and not marked bad."""
+    names, left_out = list(instance.ch_names), {*instance.info["bads"], *without_volts(instance)}
+    return [i for i in indices(names, instance.get_channel_types(), kind) if names[i] not in left_out]
+
+
 def _data(instance: Any) -> tuple[Array, float, list[str], list[str]]:
     """(items, channels, samples), rate, names and types of an MNE object."""
     data = instance.get_data() if hasattr(instance, "get_data") else instance.data
@@ -156,13 +173,13 @@ def opened(
     if not getattr(instance, "preload", True):  # what stays on disk cannot be changed
         instance = instance.copy().load_data()
     data, rate, names, types = _data(instance)
-    bads = set(instance.info["bads"])
-    every = [i for i in indices(names, types, "eeg") if names[i] not in bads]
+    every, strange = channels_of(instance, "eeg"), without_volts(instance)
     if not every:
         kinds = ", ".join(sorted(set(types))) or "none"
+        unit = f"; not in volts, by the header: {', '.join(strange[:5])}" if strange else ""
         raise DataError(
-            f"{what} has no EEG channel (types: {kinds}; names: {', '.join(names[:5])}...)",
-            expected="a channel of type eeg, not marked bad, whose name is not that of another kind (EOG, ECG, LFP, ...)",
+            f"{what} has no EEG channel (types: {kinds}; names: {', '.join(names[:5])}...{unit})",
+            expected="a channel of type eeg, in volts, not marked bad, whose name is not another kind's (EOG, ECG, ...)",
             mend="set the types with raw.set_channel_types, or rename the channels",
         )
     picks = _chosen(names, every, channels, what)
@@ -174,13 +191,19 @@ def opened(
             mend="give a longer recording",
         )
     whole, broken = bridged(data[:, picks])
-    _tell(what, [names[i] for i in picks], whole, broken, named=named and not channels)
+    _tell(what, [names[i] for i in picks], whole, broken, strange, named=named and not channels)
     return Original(instance, tuple(picks), band.seen(whole, rate), broken, band, rate)
 
 
-def _tell(what: str, names: list[str], whole: Array, broken: Array, *, named: bool) -> None:
+def _tell(what: str, names: list[str], whole: Array, broken: Array, strange: list[str], *, named: bool) -> None:
     """Says what is odd about a recording and does not keep it from being restored."""
     said = []
+    unstated = [name for name in strange if is_known(name)]
+    if unstated:
+        said.append(
+            f"{len(unstated)} channels are called as electrodes ({', '.join(unstated[:4])}...) but have no unit of volts; "
+            "they are left as they are"
+        )
     if broken.any():
         said.append(
             f"{100 * broken.mean():.2f} % of the samples are not finite; they are bridged for the model and stay as they "
@@ -212,6 +235,21 @@ def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what:
     return [places[name] for name in channels]
 
 
+def changed(original: Original, restored: Array, rate: float, samples: int) -> Array:
+    """What the model changed, at any rate.
+
+    Args:
+        original: as :func:`opened` gave it.
+        restored: (items, channels, samples) volts, at the model's rate.
+        rate: in Hz.
+        samples: that the recording has at this rate.
+
+    Returns:
+        (items, channels, samples) volts.
+    """
+    return original.band.returned(np.asarray(restored, np.float64) - original.seen, rate, samples)
+
+
 def returned(original: Original, restored: Array) -> Any:
     """A copy of the original in which the restored channels carry what the model changed.
 
@@ -221,14 +259,13 @@ def returned(original: Original, restored: Array) -> Any:
         original: as :func:`opened` gave it.
         restored: (items, channels, samples) volts, at the model's rate.
     """
-    change = np.asarray(restored, np.float64) - original.seen
     data, rate, _, _ = _data(original.instance)
-    back = original.band.returned(change, rate, data.shape[-1])
+    back = changed(original, restored, rate, data.shape[-1])
     copy = original.instance.copy()
-    changed = data.copy()
-    changed[:, list(original.picks)] += np.where(original.broken, 0.0, back)
+    values = data.copy()
+    values[:, list(original.picks)] += np.where(original.broken, 0.0, back)
     if hasattr(copy, "_data"):  # Raw has (channels, samples), Epochs one axis more
-        copy._data = changed if copy._data.ndim == 3 else changed[0]
+        copy._data = values if copy._data.ndim == 3 else values[0]
     else:
-        copy.data = changed[0]
+        copy.data = values[0]
     return copy

@@ -51,7 +51,7 @@ def simulated(
     """
     names = tuple(channels) or SINGLE
     seconds = max(SECONDS, 24 * samples / rate)
-    traces, muscle, splits = [], [], {}
+    traces, muscle, splits, units = [], [], {}, {}
     for subject in range(SUBJECTS):
         generator = np.random.default_rng((seed, subject))
         path = Path("simulated") / f"S{subject + 1:03d}R01"
@@ -60,8 +60,8 @@ def simulated(
         kept = tuple(band.filtered(part, rate) for part in (eeg, eog))
         traces.append(Trace(path, names, kept[0], kept[1], np.ones(eeg.shape[1], bool), events))
         muscle.append((path, band.up_to(muscle_lowpass).filtered(bursts(generator, rate, seconds), rate)))
-        splits[path] = _split(subject)
-    return Sources(tuple(traces), tuple(muscle), band, splits=splits)
+        splits[path], units[path] = _split(subject), f"S{subject + 1:03d}"
+    return Sources(tuple(traces), tuple(muscle), band, splits=splits, units=units)
 
 
 def _split(subject: int) -> Split:
@@ -70,8 +70,8 @@ def _split(subject: int) -> Split:
 
 def background(
     generator: np.random.Generator, names: Sequence[str], rate: float, seconds: float
-) -> tuple[Array, tuple[tuple[int, str], ...]]:
-    """(channels, samples) volts without artifacts; and when rest (T0), left (T1) or right (T2) imagined movements begin."""
+) -> tuple[Array, tuple[tuple[int, int, str], ...]]:
+    """(channels, samples) volts without artifacts; from when to when rest (T0), left (T1) or right (T2) is imagined."""
     n = int(seconds * rate)
     t = np.arange(n) / rate
     here = positions(tuple(names))
@@ -141,13 +141,13 @@ def _rhythm(generator: np.random.Generator, t: Array, rate: float, frequency: fl
     return np.asarray(envelope * np.sin(2 * np.pi * frequency * t + wander + generator.uniform(0, 2 * np.pi)))
 
 
-def _task(generator: np.random.Generator, n: int, rate: float) -> tuple[Array, tuple[tuple[int, str], ...]]:
-    """(n,) 0 at rest, 1 left, 2 right; and when each period begins."""
+def _task(generator: np.random.Generator, n: int, rate: float) -> tuple[Array, tuple[tuple[int, int, str], ...]]:
+    """(n,) 0 at rest, 1 left, 2 right; and when each period begins and ends."""
     task, events, length = np.zeros(n, int), [], int(TASK * rate)
     for number, first in enumerate(range(0, n, length)):
         what = 0 if number % 2 == 0 else int(generator.integers(1, 3))
         task[first : first + length] = what
-        events.append((first, f"T{what}"))
+        events.append((first, min(first + length, n), f"T{what}"))
     return task, tuple(events)
 
 

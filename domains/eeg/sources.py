@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from domains.eeg import blocks
 from domains.eeg.artifacts import Bank
 from domains.eeg.band import Band, bridged
-from domains.eeg.channels import indices, plain_name
-from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw
+from domains.eeg.channels import electrodes, plain_name
+from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw, channels_of
 from vaegan.data import SPLITS, Skipped, Split
 from vaegan.errors import DataError
 
@@ -39,8 +40,9 @@ class Trace:
         names: of its EEG channels, as they stand in the file.
         eeg: (channels, samples) volts, in the model's band at the model's rate.
         eog: (channels, samples) volts; no channel where none was recorded.
-        usable: (samples,) True away from eye movements.
-        events: (first sample, class name) of each annotation, at the model's rate.
+        usable: (samples,) True away from eye movements and from what annotations call bad.
+        events: (first sample, end, description) of each annotation that calls nothing bad, in the order of time, at the
+            model's rate; one without a duration ends where it begins, and edges, which end what was in force, have no words.
     """
 
     path: Path
@@ -48,7 +50,7 @@ class Trace:
     eeg: Array
     eog: Array
     usable: Array
-    events: tuple[tuple[int, str], ...] = ()
+    events: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Sources:
         muscle: recordings of muscle alone: (path, samples at the model's rate).
         band: that all EEG was brought to.
         skipped: files that could not be read, unused: files that are of no use, both for people.
+        splits: of whole recordings; empty where each is divided by time.
+        units: what is never torn apart where recordings are whole, how: in words for people; see
+            :func:`domains.eeg.blocks.units_of`.
     """
 
     traces: tuple[Trace, ...]
@@ -68,6 +73,8 @@ class Sources:
     skipped: tuple[Skipped, ...] = ()
     unused: tuple[str, ...] = ()
     splits: dict[Path, Split] = field(default_factory=dict)
+    units: dict[Path, str] = field(default_factory=dict)
+    how: str = "subject"
 
 
 def load_sources(
@@ -124,8 +131,9 @@ def load_sources(
     band = Band(highpass, corner, rate)
     traces = tuple(_trace(path, raw, band) for path, raw in raws)
     brought = tuple((path, band.up_to(muscle_lowpass).seen(values, native)) for path, values, native in muscle)
-    stated = blocks.subject_splits([trace.path for trace in traces]) or {}
-    return Sources(traces, brought, band, tuple(skipped), tuple(unused), stated)
+    units, how = blocks.units_of([trace.path for trace in traces], folder)
+    splits = blocks.subject_splits(units) or {}
+    return Sources(traces, brought, band, tuple(skipped), tuple(unused), splits, units, how)
 
 
 def is_raw(path: Path) -> bool:
@@ -138,12 +146,18 @@ def read_text_signal(path: Path) -> tuple[str, Array, float] | None:
 
     Returns:
         the label in lower case, the values, and their rate; ``None`` for other files.
+
+    Raises:
+        DataError: for a file that is broken, or holds something else than numbers.
     """
     if not path.name.lower().endswith((".txt", ".txt.gz")):
         return None
     opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as stream:
-        lines = stream.read().splitlines()
+    try:
+        with opened(path, "rt", encoding="utf-8") as stream:
+            lines = stream.read().splitlines()
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error})", expected="an intact text file", mend="repair it") from error
     header = {}
     for line in lines:
         if not line.startswith("#"):
@@ -154,14 +168,17 @@ def read_text_signal(path: Path) -> tuple[str, Array, float] | None:
     if "sampling rate (hz)" not in header or "labels" not in header:
         return None
     values = np.asarray([float(line) for line in lines if line and not line.startswith("#")])
-    return header["labels"].lower(), values - np.median(values), float(header["sampling rate (hz)"])
+    native = float(header["sampling rate (hz)"])
+    if len(values) < 2 or not np.isfinite(values).all() or not 0 < native < np.inf:
+        raise DataError(f"{path} holds {len(values)} values at {native:g} Hz", expected="a column of finite numbers")
+    return header["labels"].lower(), values - np.median(values), native
 
 
 def _unfit(raw: Any, seconds: float) -> str:
     """Why a recording is of no use for training; empty where it is of use."""
-    picks = indices(raw.ch_names, raw.get_channel_types(), "eeg")
+    picks = channels_of(raw, "eeg")
     if not picks:
-        return "no EEG channel"
+        return "no EEG channel in volts that is not marked bad"
     duration = raw.n_times / raw.info["sfreq"]
     if duration < LEAST_WINDOWS * seconds:
         return f"{duration:.0f} s, too short to be split"
@@ -172,21 +189,54 @@ def _unfit(raw: Any, seconds: float) -> str:
 
 
 def _trace(path: Path, raw: Any, band: Band) -> Trace:
-    types, native = raw.get_channel_types(), raw.info["sfreq"]
-    picks = [i for i in indices(raw.ch_names, types, "eeg") if raw.ch_names[i] not in raw.info["bads"]]
-    eyes = indices(raw.ch_names, types, "eog")
+    native, picks, eyes = raw.info["sfreq"], channels_of(raw, "eeg"), channels_of(raw, "eog")
     eeg = band.seen(bridged(raw.get_data(picks=picks))[0], native)
     eog = band.seen(bridged(raw.get_data(picks=eyes))[0], native) if eyes else np.zeros((0, eeg.shape[1]))
     names = tuple(raw.ch_names[i] for i in picks)
-    events = tuple((round((a["onset"] - raw.first_time) * band.rate), str(a["description"])) for a in raw.annotations)
-    return Trace(path, names, eeg, eog, ~_eye_activity(names, eeg, eog, band.rate), events)
+    usable, events = ~_eye_activity(names, eeg, eog, band.rate), []
+    for first, end, what in _annotations(raw, band.rate):
+        torn, bad = re.match(r"(?i)edge|(bad[ _])?boundary", what), what.lower().startswith("bad")
+        if torn:  # a point; EEGLAB gives a boundary the duration of what was cut out there
+            usable[max(1, first) : max(1, first + 1)] = False
+        elif bad:
+            usable[max(0, first) : max(0, end, first + 1)] = False
+        if torn or not bad:
+            events.append((first, end, "" if torn else what))
+    return Trace(path, names, eeg, eog, usable, tuple(events))
+
+
+def _annotations(raw: Any, rate: float) -> list[tuple[int, int, str]]:
+    """(first sample, end, description) of each annotation at a rate; one without a duration ends where it begins."""
+    found = []
+    for annotation in raw.annotations:
+        onset, seconds = annotation["onset"] - raw.first_time, np.nan_to_num(annotation["duration"])
+        found.append((round(onset * rate), round((onset + seconds) * rate), str(annotation["description"])))
+    return sorted(found, key=lambda one: one[0])
+
+
+def in_force(events: Sequence[tuple[int, int, str]], first: int, end: int) -> str:
+    """The annotation that holds for a whole window: that began last before it, has not ended, and is followed by no other.
+
+    Args:
+        events: of a :class:`Trace`.
+        first, end: samples of the window.
+
+    Returns:
+        its name; empty where there is none.
+    """
+    begun = [event for event in events if event[0] <= first]
+    if not begun or any(first < start < end for start, _, _ in events):
+        return ""
+    start, until, what = begun[-1]
+    return what if until == start or end <= until else ""
 
 
 def eye_reference(names: Sequence[str], eeg: Array, eog: Array, rate: float) -> Array:
     """(channels, samples) below 10 Hz that show eye movements: the EOG, else the electrodes on the forehead, else none."""
     from scipy import signal
 
-    forehead = [i for i, name in enumerate(names) if plain_name(name) in ("Fp1", "Fpz", "Fp2", "AF7", "AF8")]
+    front = {"Fp1", "Fpz", "Fp2", "AF7", "AF8"}  # of a bipolar channel the first: an eye is positive there
+    forehead = [i for i, name in enumerate(names) if front.intersection(electrodes(name)[:1])]
     chosen = np.concatenate([eog, eeg[forehead].mean(0, keepdims=True)] if forehead else [eog])
     if not len(chosen):
         return chosen
@@ -210,7 +260,7 @@ def _eye_activity(names: Sequence[str], eeg: Array, eog: Array, rate: float) -> 
 def clean_windows(
     sources: Sources, split: Split, samples: int, hop: int, channels: Sequence[str] = ()
 ) -> tuple[Array, list[str], list[str], list[str]]:
-    """Windows away from eye movements and below 150 µV.
+    """Windows away from eye movements and from what annotations call bad, and below 150 µV.
 
     Args:
         sources: of the recordings.
@@ -219,7 +269,7 @@ def clean_windows(
         channels: standard names of the channels of a multi-channel signal; none for single channels.
 
     Returns:
-        (n, channels, samples) float32 volts, and of each the group, the name, and the annotation in force at its start.
+        (n, channels, samples) float32 volts, and of each the group, the name, and the annotation in force throughout.
     """
     kept, groups, names, labels = [], [], [], []
     for trace in sources.traces:
@@ -228,11 +278,13 @@ def clean_windows(
             continue
         typical = np.median([np.median(np.abs(row)) for row in trace.eeg]) * 1.4826
         for block, first, end in blocks.spans(trace.eeg.shape[1], samples, split, sources.splits.get(trace.path)):
-            group = subject_or_block(trace.path, block)
+            name = trace.path.name
+            group = sources.units.get(trace.path, name) if block == "whole" else f"{name}, {block}"
             for start in blocks.window_starts(first, end, samples, hop):
                 here = slice(start, start + samples)
                 if not trace.usable[here].all():
                     continue
+                label = in_force(trace.events, int(start), int(start) + samples)
                 for picked in rows:
                     window = trace.eeg[picked, here]
                     window = window - window.mean(-1, keepdims=True)
@@ -241,16 +293,11 @@ def clean_windows(
                         continue
                     kept.append(window.astype(np.float32))
                     groups.append(group)
-                    label = trace.names[picked[0]].strip(".") if len(picked) == 1 else f"{len(picked)} channels"
-                    names.append(f"{trace.path.name} {label} {start / sources.band.rate:.1f} s")
-                    labels.append(next((what for at, what in reversed(trace.events) if at <= start), ""))
+                    shown = trace.names[picked[0]].strip(".") if len(picked) == 1 else f"{len(picked)} channels"
+                    names.append(f"{name} {shown} {start / sources.band.rate:.1f} s")
+                    labels.append(label)
     shape = (0, max(1, len(channels)), samples)
     return (np.stack(kept) if kept else np.zeros(shape, np.float32)), groups, names, labels
-
-
-def subject_or_block(path: Path, block: str) -> str:
-    """A group's name: the subject where recordings are whole, else the block of time."""
-    return blocks.subject_of(path) if block == "whole" else f"{path.name}, {block}"
 
 
 def _rows(trace: Trace, channels: Sequence[str]) -> list[list[int]] | None:

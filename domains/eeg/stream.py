@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from domains.eeg.band import bridged, resampled
+from domains.eeg.band import bridged
 from vaegan.errors import UserError
 
 Array = np.ndarray[Any, Any]
@@ -116,8 +116,7 @@ class Stream:
         y = self.domain.to_model(torch.from_numpy(np.ascontiguousarray(items, np.float32))).to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             restored = self.domain.to_physical(self.model.restore(y).mean.float().cpu()).numpy()
-        change = restored.reshape(window.shape) - window
-        back = resampled(change, band.rate, self.sfreq)[:, -whole.shape[1] :]
-        result = np.zeros_like(whole)
-        result[:, whole.shape[1] - back.shape[1] :] = back
-        return np.where(broken, 0.0, result)
+        # Both rates begin with the same sample, and end where they will.
+        change = np.zeros_like(seen)
+        change[:, -self.window :] = (restored.reshape(window.shape) - window)[:, max(0, missing) :]
+        return np.where(broken, 0.0, band.returned(change, self.sfreq, whole.shape[1]))
