@@ -20,6 +20,7 @@ from domains.lidar.vary import NEARER, SWAY, varied
 from domains.lidar.weather import Fog, Rain, Snow
 from vaegan.degradation import build
 from vaegan.errors import UserError
+from vaegan.metrics.restoration import RESTORATION
 from vaegan.models import LarsenConfig, RestoringConfig
 from vaegan.nn.neighbours import alike, continued, squashed, unsquashed
 from vaegan.nn.raydrop import logistic_of
@@ -129,6 +130,17 @@ def test_the_mean_share_is_lost_whatever_it_goes_by(domain, by) -> None:
         build("drop 30 % by=night", domain.degradations())
 
 
+@pytest.mark.parametrize("by", ["uniform", "range", "map", "learned"])
+def test_what_is_no_echo_is_none_of_the_share_that_is_lost(by) -> None:
+    domain = Turns(rows=16, columns=64, gaps=False)
+    x = torch.from_numpy(np.array(domain.dataset("test").signals[:4]))
+    x[..., :20] = 0.0  # beside what the sensor does not see
+    x = domain.to_model(x).repeat(40, 1, 1, 1)
+    mask = build(f"drop 30 % by={by}", domain.degradations())(x, generator=torch.Generator().manual_seed(0)).mask
+    assert mask is not None
+    assert float((~mask)[x[:, :1] > -1].float().mean()) == pytest.approx(0.3, abs=0.01)
+
+
 def test_lone_points_are_outliers() -> None:
     random = np.random.default_rng(0)
     wall = np.column_stack([np.full(800, 10.0), random.uniform(-2, 2, 800), random.uniform(-1, 1, 800)])
@@ -169,6 +181,23 @@ def test_measures_of_turns_on_cases_whose_value_is_known() -> None:
     }
     assert (same["mae"], same["chamfer"], same["iou"]) == (0.0, 0.0, 1.0)
     assert measures.f1(np.asarray([[1, 1, 0, 0]]), np.asarray([[1, 0, 1, 0]])) == pytest.approx(0.5)
+
+
+def test_the_general_measures_of_turns_are_of_the_range_alone() -> None:
+    random = np.random.default_rng(0)
+    truth = random.uniform(1, 79, (2, 2, 16, 64))
+    truth[:, 1] /= 80
+    truth[:, :, 3, 5:9] = np.nan
+    restored = np.nan_to_num(truth, nan=3.0)
+    restored[:, 0] += random.normal(0, 1, (2, 16, 64))
+    known = SMALL.metrics()
+    for name, general in RESTORATION.items():
+        alone = general.function(restored[:, :1], truth[:, :1], 80.0)
+        np.testing.assert_allclose(known[name].function(restored, truth, 80.0), alone, err_msg=name)
+        assert (known[name].unit_of("m"), known[name].better) == (general.unit_of("m"), general.better)
+        noisy = restored.copy()
+        noisy[:, 1] = random.uniform(0, 1, (2, 16, 64))
+        np.testing.assert_allclose(known[name].function(noisy, truth, 80.0), alone, err_msg=name)
 
 
 def test_generated_turns_are_measured_under_named_conventions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import warnings
@@ -91,6 +92,33 @@ def test_finer_scans_are_thinned_to_the_grid() -> None:
     assert np.isfinite(wide[46:224]).all()
 
 
+def test_a_full_turn_may_begin_anywhere_and_hold_its_end_twice() -> None:
+    # As Gazebo's TurtleBot3 sends them: 360 ranges from 0 to 6.28319, so that the last beam is the first one again.
+    gazebo = laser_scan({"angle_min": 0.0, "angle_increment": 6.28319 / 359, "ranges": np.arange(0.0, 360.0) + 1})
+    grid = on_grid(gazebo, 180, math.pi)
+    wanted = (np.arange(-90, 90) % 360) * 359 / 360
+    apart = (grid - 1 - wanted + 179.5) % 359 - 179.5
+    assert (np.abs(apart) <= 0.501).all(), "each the nearest beam, none lost"
+    for first in (0.0, 1.0, -math.pi, math.pi):
+        for count in (359, 360):
+            even = laser_scan({"angle_min": first, "angle_increment": math.pi / 180, "ranges": np.full(count, 2.0)})
+            assert np.isnan(on_grid(even, 360, 2 * math.pi)).sum() == 360 - count
+
+
+def test_a_part_of_a_turn_may_begin_ahead() -> None:
+    part = laser_scan({"angle_min": 0.0, "angle_increment": math.pi / 180, "ranges": np.arange(0.0, 271.0) + 1})
+    grid = on_grid(part, 360, 2 * math.pi)
+    angles = np.arange(-180, 180) % 360
+    np.testing.assert_array_equal(grid, np.where(angles <= 270, angles + 1.0, np.nan))
+
+
+def test_angles_midway_between_two_beams_are_not_lost_to_rounding() -> None:
+    for first in np.float32([-math.pi, -3.0, 0.0]):
+        step = np.float32(math.pi / 180)
+        turned = laser_scan({"angle_min": first, "angle_increment": step, "ranges": np.full(360, 2.0)})
+        assert np.isfinite(on_grid(turned, 360, 2 * math.pi, phase=0.5)).all()
+
+
 def test_named_sites_are_the_test_and_no_group_is_in_two_splits(tmp_path) -> None:
     for seed, name in enumerate(("east", "north", "west-1", "west-2")):
         save_log(tmp_path / f"{name}-corrected.log", seed=seed)
@@ -126,6 +154,33 @@ def test_a_log_comes_back_as_it_was_but_for_what_was_restored(tmp_path) -> None:
     np.testing.assert_allclose(after.ranges[[10, 20]], 1.25)
     ends = source.read_text().splitlines()[2].split()[-9:]
     assert (tmp_path / "b.log").read_text().splitlines()[2].split()[-9:] == ends
+
+
+@pytest.mark.parametrize("name", ["FLASER", "ROBOTLASER1"])
+def test_a_log_keeps_the_space_between_its_words(tmp_path, name) -> None:
+    words = log_line(np.linspace(1.0, 5.0, 181), name).split(" ")
+    odd = "\t".join(words[:2]) + "  " + "   ".join(words[2:9]) + " " + "\t".join(words[9:]) + " \r"
+    content = f"# caf\u0085\xe9\r\n{odd}\nODOM  1\t2\n".encode("latin-1")
+    (tmp_path / "a.log").write_bytes(content)
+    domain = PlanarScans()
+    recording = domain.read(tmp_path / "a.log")
+    assert domain.write(recording, tmp_path / "same.log").read_bytes() == content
+    domain.write(recording.with_signals(recording.signals + 0.5), tmp_path / "b.log")
+    written = (tmp_path / "b.log").read_text("latin-1")
+    assert written.split("\n")[1].split()[: words.index("1.00")] == words[: words.index("1.00")]
+    np.testing.assert_allclose(read_scans(tmp_path / "b.log").scans[0].ranges, np.linspace(1.5, 5.5, 181), atol=0.011)
+
+
+def test_the_stated_angle_of_the_first_beam_counts(tmp_path) -> None:
+    line = log_line(np.arange(1.0, 182.0) / 20, "ROBOTLASER1")
+    (tmp_path / "a.log").write_text(line + "\n")
+    (tmp_path / "b.log").write_text(line.replace(" -1.57 ", " 0.0 ") + "\n")
+    ahead, left = (read_scans(tmp_path / name).scans[0] for name in ("a.log", "b.log"))
+    assert (ahead.first, left.first) == (-1.57, 0.0)
+    grid = on_grid(left, 360, 2 * math.pi)
+    np.testing.assert_array_equal(grid[0], 181 / 20, "half a turn to the left is half a turn to the right")
+    assert np.isnan(grid[1:180]).all()
+    np.testing.assert_array_equal(grid[180:], np.arange(1.0, 181.0) / 20)
 
 
 def test_short_gaps_wrap_only_where_the_scan_does() -> None:
@@ -169,6 +224,19 @@ def test_bad_files_are_named(tmp_path) -> None:
     (tmp_path / "other.log").write_text("ODOM 1 2 3\n")
     with pytest.raises(DataError, match="holds no laser scan"):
         domain.read(tmp_path / "other.log")
+    (tmp_path / "named.log").write_text("FLASERX 181 1.0 2.0\nROBOTLASER12 3\n")
+    with pytest.raises(DataError, match="holds no laser scan in 2 lines"):
+        domain.read(tmp_path / "named.log")
+    line = log_line(np.linspace(1.0, 5.0, 181), "ROBOTLASER1")
+    for number in ("0.0", "nan"):
+        (tmp_path / "step.log").write_text(line.replace(f" {math.pi / 180:.6f} ", f" {number} ") + "\n")
+        with pytest.raises(DataError, match=r"line 1 holds beams from -1.57 rad on, (0|nan) rad apart"):
+            domain.read(tmp_path / "step.log")
+    packed = bytearray(gzip.compress((line + "\n").encode()))
+    packed[40:60] = bytes(20)
+    (tmp_path / "broken.log.gz").write_bytes(packed)
+    with pytest.raises(DataError, match=r"broken.log.gz cannot be read .*expected a whole CARMEN log"):
+        domain.read(tmp_path / "broken.log.gz")
     (tmp_path / "scan.json").write_text('{"ranges": [1, 2]}')
     with pytest.raises(DataError, match="lacks angle_min, angle_increment"):
         domain.read(tmp_path / "scan.json")
@@ -224,6 +292,66 @@ def test_bags_are_read(tmp_path) -> None:
     assert len(written) == 3
     assert PlanarScans().write(recording, tmp_path / "out" / "scans.bag") == tmp_path / "out" / "scans.json"
     assert PlanarScans().write(recording, tmp_path / "out" / "of.folder") == tmp_path / "out" / "of.folder.json"
+
+
+def test_a_bag_loses_nothing_on_its_way_into_json(tmp_path) -> None:
+    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed")
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    types = store.types
+    ranges = np.full(90, 2.0, np.float32)
+    ranges[[3, 4, 5, 6, 7]] = 25.0, np.inf, -np.inf, np.nan, 9.97
+    shades = np.linspace(0, 40, 90, dtype=np.float32)
+    shades[4] = np.nan
+    with rosbag2.Writer(tmp_path / "full", version=8) as writer:
+        connection = writer.add_connection("/scan", "sensor_msgs/msg/LaserScan", typestore=store)
+        for i in range(2):
+            header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](sec=7 + i, nanosec=5), "laser")
+            message = types["sensor_msgs/msg/LaserScan"](
+                header, -0.75, 0.8, 0.0175, 0.25, 0.125, 0.5, 30.0, ranges, shades
+            )
+            writer.write(connection, i, store.serialize_cdr(message, connection.msgtype))
+    domain = PlanarScans(longest_gap=0)
+    recording = domain.read(tmp_path / "full")
+    path = domain.write(recording.with_signals(recording.signals + 0.5), tmp_path / "out.json")
+    first, second = json.loads(path.read_text())
+    assert first["header"] == {"stamp": {"sec": 7, "nanosec": 5}, "frame_id": "laser"}
+    assert second["header"]["stamp"]["sec"] == 8
+    rest = ("angle_min", "angle_max", "angle_increment", "time_increment", "scan_time", "range_min", "range_max")
+    np.testing.assert_allclose([first[name] for name in rest], [-0.75, 0.8, 0.0175, 0.25, 0.125, 0.5, 30.0])
+    assert first["intensities"] == [None if np.isnan(v) else v for v in shades.tolist()]
+    assert first["ranges"][:8] == [2.5, 2.5, 2.5, 25.0, math.inf, -math.inf, None, 10.47]
+    before, after = (read_scans(p).scans[0].ranges for p in (tmp_path / "full", path))
+    np.testing.assert_array_equal(np.isfinite(after), np.isfinite(before))
+    assert after[3] == 25.0, "beyond the farthest range of the domain and within that of the scanner"
+
+
+def test_restored_ranges_stay_within_what_their_message_calls_valid(tmp_path) -> None:
+    message = {
+        "angle_min": 0.0,
+        "angle_increment": 0.0175,
+        "range_min": 0.5,
+        "range_max": 9.0,
+        "ranges": [0.6, 8.9, 5.0],
+    }
+    (tmp_path / "scan.json").write_text(json.dumps(message))
+    domain = PlanarScans()
+    recording = domain.read(tmp_path / "scan.json")
+    changed = recording.with_signals(np.asarray([[[0.4, 9.1, 5.1]]], np.float32))
+    written = json.loads(domain.write(changed, tmp_path / "out.json").read_text())
+    assert written == {**message, "ranges": [0.5, 9.0, 5.1]}
+
+
+def test_files_of_the_same_name_are_sequences_of_their_own(tmp_path) -> None:
+    for seed, place in enumerate(("a/laser.log", "b/laser.log", "b/laser-corrected.log", "yard.log")):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        save_log(tmp_path / place, scans=20, seed=seed)
+    domain = PlanarScans(tmp_path, beams=BEAMS, test=("b/",))
+    assert len(domain.everything()) == 80
+    tested = {group.rsplit(" ", 1)[0] for group in domain.dataset("test").groups.tolist()}
+    assert tested == {"b/laser.log", "b/laser-corrected.log"}
+    assert len(replace(domain, test=("yard",)).dataset("test")) == 20
 
 
 def test_degradations_say_what_was_lost() -> None:

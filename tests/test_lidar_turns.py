@@ -12,6 +12,7 @@ import torch
 
 import vaegan
 from domains.lidar import Turns
+from domains.lidar.cloud_files import write_cloud
 from domains.lidar.clouds import read_cloud
 from domains.lidar.projection import project, to_points, unfolded_rings
 from domains.lidar.turn_files import between
@@ -32,6 +33,26 @@ def rings(rows: int = ROWS, columns: int = COLUMNS, seed: int = 0) -> np.ndarray
     xyz = [ranges * np.cos(tilt) * np.cos(turn), ranges * np.cos(tilt) * np.sin(turn), ranges * np.sin(tilt)]
     points = np.stack([*xyz, np.full_like(ranges, 0.5)], axis=-1).reshape(-1, 4).astype(np.float32)
     return points[random.random(len(points)) > 0.05]
+
+
+def save_rings(path: Path, points: np.ndarray, ring: np.ndarray) -> Path:
+    """A ``.pcd.bin`` of points (n, 4) with the numbers of their rings (n,)."""
+    path.write_bytes(np.concatenate([points, ring[:, None]], axis=1).astype("<f4").tobytes())
+    return path
+
+
+def save_pcd(path: Path, table: np.ndarray, form: str = "binary") -> Path:
+    """A ``.pcd`` of records (n,), each field one number."""
+    letters = {"f": "F", "i": "I", "u": "U"}
+    kinds = [table.dtype[name] for name in table.dtype.names or ()]
+    head = (
+        f"VERSION 0.7\nFIELDS {' '.join(table.dtype.names or ())}\nSIZE {' '.join(str(kind.itemsize) for kind in kinds)}\n"
+        f"TYPE {' '.join(letters[kind.kind] for kind in kinds)}\nCOUNT {' '.join('1' for _ in kinds)}\n"
+        f"WIDTH {len(table)}\nHEIGHT 1\nPOINTS {len(table)}\nDATA {form}\n"
+    )
+    text = "\n".join(" ".join(map(str, row)) for row in table.tolist()).encode()
+    path.write_bytes(head.encode() + (table.tobytes() if form == "binary" else text))
+    return path
 
 
 def save_bin(path: Path, points: np.ndarray) -> Path:
@@ -136,6 +157,112 @@ def test_ring_fields_and_upside_down_rings(tmp_path) -> None:
     )
 
 
+@pytest.mark.parametrize("upside_down", [False, True])
+@pytest.mark.parametrize("lost", [0, 7, (0, 1), (6, 7)])
+def test_a_ring_without_echoes_leaves_all_others_in_their_rows(tmp_path, lost, upside_down) -> None:
+    points = rings(rows=8)
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy()
+    number = 7 - ring if upside_down else ring
+    whole = SMALL.read(save_rings(tmp_path / "a.pcd.bin", points, number)).signals
+    kept = ~np.isin(ring, lost)
+    torn = SMALL.read(save_rings(tmp_path / "b.pcd.bin", points[kept], number[kept])).signals
+    rows = np.arange(ROWS)[~np.isin(np.arange(ROWS) // 2, lost)]
+    assert np.isnan(np.delete(torn, rows, axis=2)).all()
+    np.testing.assert_array_equal(torn[:, :, rows], whole[:, :, rows])
+
+
+def test_rings_may_be_counted_from_one_and_points_may_be_of_no_ring(tmp_path) -> None:
+    points = rings()
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy().astype(float)
+    whole = SMALL.read(save_rings(tmp_path / "a.pcd.bin", points, ring)).signals
+    np.testing.assert_array_equal(SMALL.read(save_rings(tmp_path / "b.pcd.bin", points, ring + 1)).signals, whole)
+    ring[5], ring[9] = np.nan, -1
+    points[[5, 9], :3] = 0.001  # they would be the nearest everywhere
+    there = np.isfinite(SMALL.read(save_rings(tmp_path / "c.pcd.bin", points, ring)).signals[0, 0])
+    assert (there == np.isfinite(whole[0, 0])).mean() > 0.99
+
+
+def test_more_rings_than_rows_are_named_and_never_projected_in_some_other_way(tmp_path) -> None:
+    points = rings(rows=32)
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy()
+    for path in (
+        save_bin(tmp_path / "a.bin", points),
+        save_rings(tmp_path / "a.pcd.bin", points, ring),
+        save_rings(tmp_path / "b.pcd.bin", points, ring + 1),
+    ):
+        with pytest.raises(DataError, match=r"\.bin has 32 rings; expected at most 16, .*set --domain.rows"):
+            SMALL.read(path)
+        assert Turns(rows=32, columns=COLUMNS).read(path).metadata[0].layout == "rings"
+        even = Turns(rows=ROWS, columns=COLUMNS, layout="spherical")
+        assert even.read(path).metadata[0].layout == "spherical"
+
+
+def test_filled_points_have_the_time_and_colour_of_the_echo_beside_them(tmp_path) -> None:
+    points = rings()
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy()
+    kept = ring != 5  # to be filled from the rows above and below
+    points, ring = points[kept], ring[kept]
+    kinds = [(name, "<f4") for name in "xyz"] + [
+        ("intensity", "<u2"),
+        ("ring", "<u2"),
+        ("timestamp", "<f8"),
+        ("rgb", "<u4"),
+    ]
+    table = np.zeros(len(points), np.dtype(kinds))
+    for i, name in enumerate("xyz"):
+        table[name] = points[:, i]
+    turn = np.arctan2(points[:, 1], points[:, 0])
+    table["intensity"], table["ring"] = 1000, ring
+    table["timestamp"], table["rgb"] = 1.6e9 + 0.1 * turn / (2 * math.pi), 7
+    recording = SMALL.read(save_pcd(tmp_path / "a.pcd", table))
+    cloud = read_cloud(
+        SMALL.write(recording.with_signals(np.nan_to_num(recording.signals, nan=5.0)), tmp_path / "b.pcd")
+    )
+    np.testing.assert_array_equal(cloud.points[: len(table)], table)
+    extra = cloud.points[len(table) :]
+    assert len(extra) > COLUMNS, "the lost ring, and single echoes"
+    expected = 1.6e9 + 0.1 * np.arctan2(extra["y"], extra["x"]) / (2 * math.pi)
+    apart = np.abs((extra["timestamp"] - expected + 0.05) % 0.1 - 0.05)
+    assert apart.max() < 0.1 * 4 / COLUMNS, "within a few columns"
+    assert (extra["rgb"] == 7).all()
+    assert (extra["intensity"] == 65535).all(), "what was restored, on the file's own scale"
+    bare = Turns(rows=ROWS, columns=COLUMNS, reflectance=False)
+    alone = bare.read(tmp_path / "a.pcd")
+    back = read_cloud(bare.write(alone.with_signals(np.nan_to_num(alone.signals, nan=5.0)), tmp_path / "c.pcd"))
+    assert (back.points["intensity"] == 1000).all()
+
+
+@pytest.mark.parametrize(("greatest", "scale"), [(1.0, 1.0), (200.0, 255.0), (5000.0, 65535.0)])
+def test_intensities_are_scaled_by_the_least_of_three_ranges_that_holds_them(tmp_path, greatest, scale) -> None:
+    points = rings()
+    points[:, 3] = np.linspace(0, greatest, len(points))
+    cloud = read_cloud(save_bin(tmp_path / "a.bin", points))
+    np.testing.assert_allclose(cloud.reflectance(), points[:, 3] / scale, atol=1e-6)
+    points[3, 3] = np.inf
+    assert read_cloud(save_bin(tmp_path / "b.bin", points)).full_scale() == scale
+    recording = SMALL.read(tmp_path / "a.bin")
+    restored = np.nan_to_num(recording.signals, nan=5.0)
+    restored[:, 1] = 0.25
+    back = np.fromfile(SMALL.write(recording.with_signals(restored), tmp_path / "c.bin"), "<f4").reshape(-1, 4)
+    np.testing.assert_allclose(back[len(points) :, 3], 0.25 * scale)
+    np.testing.assert_array_equal(back[: len(points), 3], cloud.points["intensity"])
+
+
+def test_whole_numbers_of_a_text_keep_all_their_digits(tmp_path) -> None:
+    kinds = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("t", "<u8"), ("k", "<i2")]
+    table = np.array([(1, 2, 3, 1600000000123456789, -3), (4, 5, 6, 2**64 - 1, 4)], np.dtype(kinds))
+    path = save_pcd(tmp_path / "a.pcd", table, "ascii")
+    np.testing.assert_array_equal(read_cloud(path).points, table)
+    np.testing.assert_array_equal(read_cloud(write_cloud(read_cloud(path), tmp_path / "b.pcd")).points, table)
+    text = path.read_text()
+    path.write_text(text.replace(" -3\n", " -3.0\n"))
+    np.testing.assert_array_equal(read_cloud(path).points, table)
+    for word in ("much", "nan", "70000"):
+        path.write_text(text.replace(" -3\n", f" {word}\n"))
+        with pytest.raises(DataError, match=r"no numbers of the field k .*expected int16 numbers"):
+            read_cloud(path)
+
+
 @pytest.mark.parametrize("form", ["ascii", "binary"])
 def test_pcd_keeps_every_field(tmp_path, form) -> None:
     points = rings()
@@ -207,6 +334,20 @@ def test_bad_files_are_named(tmp_path) -> None:
         (tmp_path / "a.ply").write_text(f"ply\n{head}\nproperty float x\nend_header\n")
         with pytest.raises(DataError, match="a PLY head that cannot be read"):
             SMALL.read(tmp_path / "a.ply")
+    (tmp_path / "a.ply").write_text(
+        "ply\nformat ascii 1.0\nelement vertex 1\n"
+        + "".join(f"property float {name}\n" for name in "xyzz")
+        + "end_header\n1 2 3 4\n"
+    )
+    with pytest.raises(DataError, match=r"a PLY head that cannot be read .*'z'"):
+        SMALL.read(tmp_path / "a.ply")
+    for name in ("intensity", "z", "ring"):
+        names = dict.fromkeys(("x", "y", "z", name))
+        head = f"FIELDS {' '.join(names)}\nSIZE{' 4' * len(names)}\nTYPE{' F' * len(names)}\n"
+        counts = " ".join("2" if other == name else "1" for other in names)
+        (tmp_path / "d.pcd").write_text(f"{head}COUNT {counts}\nPOINTS 1\nDATA ascii\n1 2 3 4 5\n")
+        with pytest.raises(DataError, match=rf"d.pcd holds 2 values of {name} for each point; expected one"):
+            SMALL.read(tmp_path / "d.pcd")
     with pytest.raises(DataError, match="is no point cloud"):
         SMALL.read(save_bin(tmp_path / "a.xyz", points))
     with pytest.raises(UserError, match="a view from -25"):
@@ -257,6 +398,16 @@ def test_folders_and_prepared_images_are_split_by_time(tmp_path) -> None:
         Turns(place, rows=24, columns=COLUMNS).everything()
 
 
+def test_a_renamed_drive_is_known_by_its_new_name(tmp_path) -> None:
+    for drive in ("driveA", "driveB", "driveC"):
+        save_bin(tmp_path / drive / f"{drive}.bin", rings(seed=ord(drive[-1])))
+    before = Turns(tmp_path, rows=ROWS, columns=COLUMNS, test=("driveC",)).dataset("test")
+    (tmp_path / "driveC").rename(tmp_path / "site9")
+    after = Turns(tmp_path, rows=ROWS, columns=COLUMNS, test=("site9",)).dataset("test")
+    np.testing.assert_array_equal(after.signals, before.signals)
+    assert after.fingerprint == before.fingerprint, "the contents are the same"
+
+
 def test_a_network_with_map_latents_commutes_with_turning_the_scan() -> None:
     torch.manual_seed(0)
     spec = SMALL.spec
@@ -289,7 +440,7 @@ def test_pictures_are_drawn() -> None:
     assert pictures.std() > 0
 
 
-def test_real_files(test_data) -> None:
+def test_real_files(test_data, tmp_path) -> None:
     folder = test_data / "lidar"
     domain = Turns()
     recording = domain.read(folder / "kitti_bin" / "000000.bin")
@@ -305,6 +456,14 @@ def test_real_files(test_data) -> None:
     (nuscenes,) = (folder / "nuscenes").glob("*.pcd.bin.gz")
     seen = np.isfinite(Turns(rows=32).read(nuscenes).signals[0, 0])
     assert seen.mean() > 0.5
+    points = read_cloud(nuscenes).points
+    whole = domain.read(nuscenes).signals
+    for lost in (0, 31):
+        (tmp_path / "a.pcd.bin").write_bytes(points[points["ring"] != lost].tobytes())
+        rows = np.delete(np.arange(0, 64, 2), 31 - lost)
+        torn = domain.read(tmp_path / "a.pcd.bin").signals
+        np.testing.assert_array_equal(np.flatnonzero(np.isfinite(torn[0, 0]).any(axis=1)), rows)
+        np.testing.assert_array_equal(torn[:, :, rows], whole[:, :, rows])
 
 
 def test_a_bin_comes_back_from_the_command(tmp_path, capsys) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from vaegan.files import write_file
 
 MESSAGES = ("FLASER", "RLASER", "ROBOTLASER1", "ROBOTLASER2")
 _COUNT_AT = {"FLASER": 1, "RLASER": 1, "ROBOTLASER1": 8, "ROBOTLASER2": 8}
+_BEGINS = re.compile(rf"(?:{'|'.join(MESSAGES)})(?!\S)")
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,10 @@ class Log:
     """A log with its scans.
 
     Attributes:
-        lines: all lines, without their ends.
+        lines: all lines, without the line feeds that end them.
         rows: the line of each scan.
         ranges: the ranges of each scan in metres, as written; their number may differ from scan to scan.
-        view: field of view of each scan, in radians; 180 degrees where the message does not say.
+        first: the angle of the first beam of each scan in radians, 0 ahead; -90 degrees where the message does not say.
         beam: the angle between two beams of each scan, in radians.
         most: the farthest range of each scan in metres where the message states it, else infinity.
         decimals: digits behind the point in the ranges of each scan.
@@ -33,7 +36,7 @@ class Log:
     lines: tuple[str, ...]
     rows: tuple[int, ...]
     ranges: tuple[np.ndarray[Any, Any], ...]
-    view: tuple[float, ...]
+    first: tuple[float, ...]
     beam: tuple[float, ...]
     most: tuple[float, ...]
     decimals: tuple[int, ...]
@@ -46,15 +49,15 @@ def read_log(path: Path) -> Log:
         DataError: when it cannot be read, is cut off, or holds no scan.
     """
     try:
-        with gzip.open(path, "rt", encoding="latin-1") if path.suffix == ".gz" else path.open(encoding="latin-1") as s:
-            lines = tuple(s.read().splitlines())
-    except (OSError, EOFError) as error:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read ({error})", expected="a whole CARMEN log", mend="give another file"
         ) from None
+    lines = tuple(content.decode("latin-1").removesuffix("\n").split("\n"))
     found = []
     for row, line in enumerate(lines):
-        if line.startswith(MESSAGES):
+        if _BEGINS.match(line):
             found.append((row, *_scan(line, f"{path}, line {row + 1}")))
     if not found:
         raise DataError(
@@ -72,31 +75,38 @@ def _scan(line: str, where: str) -> tuple[np.ndarray[Any, Any], float, float, fl
         count = int(words[at])
         texts = words[at + 1 : at + 1 + count]
         ranges = np.asarray(texts, dtype=np.float64)
-        view, beam, most = np.pi, np.pi / max(count - count % 2, 1), np.inf
+        first, beam, most = -np.pi / 2, np.pi / max(count - count % 2, 1), np.inf
         if at == 8:
-            view, beam, most = float(words[3]), float(words[4]), float(words[5])
+            first, beam, most = float(words[2]), float(words[4]), float(words[5])
     except (IndexError, ValueError):
         raise DataError(f"{where}: {line[:40]!r} is no scan", expected="NAME COUNT and as many ranges") from None
     if len(ranges) != count or count < 2:
         raise DataError(
             f"{where} holds {len(ranges)} ranges of {count}", expected="a whole line", mend="repair the log"
         )
-    return ranges, view, beam, most, max(len(text.partition(".")[2]) for text in texts)
+    if not np.isfinite([first, beam]).all() or beam == 0:
+        raise DataError(
+            f"{where} holds beams from {first:g} rad on, {beam:g} rad apart",
+            expected="an angle and a step other than 0",
+            mend="repair the log",
+        )
+    return ranges, first, beam, most, max(len(text.partition(".")[2]) for text in texts)
 
 
 def write_log(log: Log, ranges: list[np.ndarray[Any, Any]], path: Path) -> Path:
     """Writes the log with other ranges in its scans, all else as it was; returns where."""
     lines = list(log.lines)
     for row, values, digits in zip(log.rows, ranges, log.decimals, strict=True):
-        words = lines[row].split(" ")
-        at = _COUNT_AT[words[0]] + 1
-        old = words[at : at + len(values)]
+        words = re.split(r"(\s+)", lines[row])  # each second one is what parts two words
+        at = 2 * (_COUNT_AT[words[0]] + 1)
+        place = slice(at, at + 2 * len(values), 2)
+        old = words[place]
         # What did not change keeps its own text, trailing zeros and all.
-        words[at : at + len(values)] = [
+        words[place] = [
             text if not np.isfinite(value) or abs(float(text) - value) < 0.5 * 10.0**-digits else f"{value:.{digits}f}"
             for text, value in zip(old, values, strict=True)
         ]
-        lines[row] = " ".join(words)
+        lines[row] = "".join(words)
     content = ("\n".join(lines) + "\n").encode("latin-1")
     write_file(path, gzip.compress(content) if path.suffix == ".gz" else content)
     return path

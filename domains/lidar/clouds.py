@@ -59,7 +59,7 @@ class Cloud:
         return next((have[name] for name in names if name in have), None)
 
     def reflectance(self) -> Array:
-        """(n,) float32 from 0 to 1: intensities that are stated from 0 to 255 are divided by 255; 0 without any."""
+        """(n,) float32 from 0 to 1: intensities over :meth:`full_scale`, cut there; 0 without any."""
         name = self.named(INTENSITY)
         if name is None:
             return np.zeros(len(self.points), np.float32)
@@ -67,11 +67,13 @@ class Cloud:
         return np.clip(values / self.full_scale(), 0.0, 1.0)
 
     def full_scale(self) -> float:
-        """What an intensity of 1 is in this file: 255 for nuScenes and where anything exceeds 1, else 1."""
+        """What a reflectance of 1 is in this file: the least of 1 (but for nuScenes), 255 and 65535 that nothing exceeds."""
         name = self.named(INTENSITY)
         if name is None or not len(self.points):
             return 1.0
-        return 255.0 if self.format == "nuscenes" or np.nan_to_num(self.points[name]).max() > 1.0 else 1.0
+        values = self.points[name]
+        most = float(values[np.isfinite(values)].max(initial=0))
+        return 65535.0 if most > 255.0 else 255.0 if most > 1.0 or self.format == "nuscenes" else 1.0
 
 
 def ending(path: Path) -> str:
@@ -105,6 +107,13 @@ def read_cloud(path: Path) -> Cloud:
         )
     if not len(cloud.points):
         raise DataError(f"{path} holds no point", expected="at least one", mend="give another file")
+    for name in filter(None, ("x", "y", "z", cloud.named(INTENSITY), cloud.named(RING))):
+        if cloud.points[name].ndim > 1:
+            raise DataError(
+                f"{path} holds {cloud.points[name].shape[1]} values of {name} for each point",
+                expected="one",
+                mend="rename the field, or convert the file",
+            )
     if len(cloud.points) > MOST_POINTS:
         raise DataError(
             f"{path} holds {len(cloud.points):,} points", expected=f"at most {MOST_POINTS:,}", mend="cut it up"
@@ -184,19 +193,39 @@ def _table(path: Path, text: bytes, dtype: np.dtype[Any], count: int) -> Array:
         raise DataError(
             f"{path} holds {len(values) // wide} of {count} points", expected="all", mend="get the whole file"
         )
-    try:
-        table = np.asarray(values[: count * wide], dtype=np.float64).reshape(count, wide)
-    except ValueError as error:
-        raise DataError(
-            f"{path} holds words that are no numbers ({error})", expected="numbers", mend="repair it"
-        ) from None
     points, column = np.zeros(count, dtype), 0
     for name in dtype.names or ():
-        size = int(np.prod(dtype[name].shape, dtype=int))
-        part = table[:, column : column + size]
-        points[name] = part.reshape(count, *dtype[name].shape)
+        shape = dtype[name].shape
+        size = int(np.prod(shape, dtype=int))
+        try:
+            parts = [_numbers(values[column + i : count * wide : wide], dtype[name].base) for i in range(size)]
+        except (ValueError, OverflowError) as error:
+            raise DataError(
+                f"{path} holds words that are no numbers of the field {name} ({error})",
+                expected=f"{dtype[name].base.name} numbers",
+                mend="repair it",
+            ) from None
+        points[name] = np.stack(parts, axis=1).reshape(count, *shape) if parts else points[name]
         column += size
     return points
+
+
+def _numbers(words: list[bytes], kind: np.dtype[Any]) -> Array:
+    """Words as numbers of a kind; whole ones keep every digit, which doubles do not beyond 2^53.
+
+    Raises:
+        ValueError, OverflowError: for words that are no such numbers.
+    """
+    if kind.kind == "f":
+        return np.asarray(words, dtype=np.float64)
+    return np.asarray([_whole(word) for word in words], dtype=kind)
+
+
+def _whole(word: bytes) -> int:
+    try:
+        return int(word)
+    except ValueError:  # as 3.0 or 1e3
+        return int(float(word))
 
 
 def _ply(path: Path, content: bytes) -> Cloud:
@@ -207,14 +236,14 @@ def _ply(path: Path, content: bytes) -> Cloud:
         raise DataError(f"{path} has no PLY head", expected="a PLY file", mend="give another file")
     try:
         form, count, fields = _ply_head(lines)
+        order = ">" if form == "binary_big_endian" else "<"
+        dtype = np.dtype([(name, order + kind) for name, kind in fields])
     except (IndexError, KeyError, ValueError) as error:
         raise DataError(
             f"{path} has a PLY head that cannot be read ({error})",
             expected="vertices first, of plain numbers",
             mend="repair or convert it",
         ) from None
-    order = ">" if form == "binary_big_endian" else "<"
-    dtype = np.dtype([(name, order + kind) for name, kind in fields])
     _need_xyz(path, dtype)
     kept = tuple(line for line in lines if line.startswith(("comment", "obj_info")))
     if form == "ascii":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from domains.lidar.ranges import RangeCode
@@ -109,7 +109,8 @@ class Drop(Degradation):
     """Echoes that do not come back, each on its own.
 
     Args:
-        share: of the samples that are lost, on average.
+        share: of the echoes that are lost, on average. A range of 0 is no echo; what stands in a gap counts as one, since
+            nothing says here that it is none (see :func:`vaegan.degradation.observe`).
         by: which are likelier to be, a name of ``ways``: ``"uniform"``: all alike; ``"range"``: the far ones, by the square
             of the range; ``"map"`` and ``"learned"``: those that the training items lack.
         ways: chances by name, see :func:`domains.lidar.raydrop.ways`.
@@ -135,17 +136,31 @@ class Drop(Degradation):
         generator: torch.Generator | None,
     ) -> Measurement:
         """Loses samples."""
-        chance = with_mean(self.chance(x), per_sample(level, x))
+        chance = with_mean(self.chance(x), per_sample(level, x), echoes(x))
         return without(x, uniform((len(x), 1, *x.shape[2:]), x, generator) < chance)
 
 
+def echoes(x: Float[Tensor, "batch channels *space"]) -> Bool[Tensor, "batch 1 *space"]:
+    """True where the range is not 0, which stands for none; everywhere in an item without any."""
+    there = x[:, :1] > -1.0
+    return there | per_sample(~there.flatten(1).any(dim=1), x)
+
+
 def with_mean(
-    chance: Float[Tensor, "batch 1 *space"], share: Float[Tensor, "batch ..."], steps: int = 16
+    chance: Float[Tensor, "batch 1 *space"],
+    share: Float[Tensor, "batch ..."],
+    there: Bool[Tensor, "batch 1 *space"],
+    steps: int = 16,
 ) -> Float[Tensor, "batch 1 *space"]:
-    """Chances scaled so that, none above 1, the mean of each item is ``share``: found by ``steps`` fixed-point steps."""
+    """Chances scaled so that, none above 1, their mean over what is ``there`` is ``share`` in each item.
+
+    It is found by ``steps`` fixed-point steps. Of one chance for all samples the mean is that itself.
+    """
+    weight = there.to(chance) if chance.shape[2:] == there.shape[2:] else torch.ones_like(chance)
+    weight = weight / per_sample(weight.flatten(1).sum(1), weight)
     scaled = chance
     for _ in range(steps):
-        mean = per_sample(scaled.flatten(1).mean(1).clamp(min=1e-9), scaled)
+        mean = per_sample((scaled * weight).flatten(1).sum(1).clamp(min=1e-9), scaled)
         scaled = (scaled * (share / mean)).clamp(max=1.0)
     return scaled
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from domains.lidar.projection import directions
-from vaegan.metrics.restoration import Metric
+from vaegan.metrics.restoration import RESTORATION, Metric
 
 Array: TypeAlias = NDArray[Any]
 
@@ -158,7 +159,7 @@ def removal_scores(flagged: Array, wrong: Array) -> dict[str, Array]:
 
 
 def turn_metrics(elevations: tuple[float, ...], *, gaps: bool = True) -> dict[str, Metric]:
-    """The measures of range images; ``mae`` and ``rmse`` are of the range alone.
+    """The measures of range images; the general ones are of the range alone, as reflectances are no metres.
 
     Args:
         elevations: of the rows, in radians.
@@ -168,7 +169,9 @@ def turn_metrics(elevations: tuple[float, ...], *, gaps: bool = True) -> dict[st
     def with_rays(function: Callable[..., Array]) -> Callable[[Array, Array, float], Array]:
         return partial(_on_rays, function, elevations)
 
+    general = ("psnr", "ssim", "mse", "mse_255", "nrmse")
     chosen = [
+        *(replace(RESTORATION[name], function=partial(_of_range, RESTORATION[name].function)) for name in general),
         Metric("mae", range_mae, "m", "lower"),
         Metric("rmse", range_rmse, "m", "lower"),
         Metric("abs_rel", abs_rel, "1", "lower"),
@@ -178,6 +181,12 @@ def turn_metrics(elevations: tuple[float, ...], *, gaps: bool = True) -> dict[st
         *([] if gaps else [Metric("hit_f1", hit_f1, "1", "higher")]),
     ]
     return {metric.name: metric for metric in chosen}
+
+
+def _of_range(
+    function: Callable[[Array, Array, float], Array], restored: Array, truth: Array, data_range: float
+) -> Array:
+    return function(restored[:, :1], truth[:, :1], data_range)
 
 
 def _on_rays(

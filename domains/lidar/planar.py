@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ BAGS = (".bag", ".db3", ".mcap")
 """Endings of ROS bags."""
 ENDINGS = (".log", ".gz", ".clf", ".json", *BAGS)
 _PILE = 0.995
+_TIE = 1e-3
+"""Shares of a step: angles this close to the middle between two beams lie there; messages state them as float32."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Scans:
     Attributes:
         scans: of them.
         format: ``"carmen"``, ``"laserscan"`` or ``"rosbag"``.
-        source: what the file is written back from.
+        source: what the file is written back from: the log, or the messages as dictionaries.
     """
 
     scans: tuple[Scan, ...]
@@ -65,12 +67,12 @@ def read_scans(path: Path) -> Scans:
     if not path.exists():
         raise DataError(f"{path} does not exist", expected="a file of scans", mend="give another path with --data")
     if path.is_dir() or path.suffix in BAGS:
-        messages = [laser_scan(message, str(path)) for message in _bag(path)]
+        messages = tuple(_bag(path))
         if not messages:
             raise DataError(
                 f"{path} holds no LaserScan", expected="a bag with sensor_msgs/LaserScan", mend="give another bag"
             )
-        return Scans(tuple(messages), "rosbag", None)
+        return Scans(tuple(laser_scan(message, str(path)) for message in messages), "rosbag", messages)
     if path.suffix == ".json":
         return _from_json(path)
     log = read_log(path)
@@ -79,11 +81,11 @@ def read_scans(path: Path) -> Scans:
 
 def _carmen_scans(log: Log) -> Iterator[Scan]:
     most = _miss_levels(log.ranges)
-    for ranges, view, beam, stated in zip(log.ranges, log.view, log.beam, log.most, strict=True):
+    for ranges, first, beam, stated in zip(log.ranges, log.first, log.beam, log.most, strict=True):
         level = min(stated, most[len(ranges)])
         valid = np.isfinite(ranges) & (ranges > 0) & (ranges < level)
         miss = float(ranges[ranges >= level].max(initial=0.0)) or min(stated, 81.83)
-        yield Scan(np.where(valid, ranges, np.nan), -view / 2, beam, miss)
+        yield Scan(np.where(valid, ranges, np.nan), first, beam, miss)
 
 
 def _miss_levels(ranges: Sequence[np.ndarray[Any, Any]]) -> dict[int, float]:
@@ -150,6 +152,7 @@ def _from_json(path: Path) -> Scans:
 
 
 def _bag(path: Path) -> Iterator[dict[str, Any]]:
+    """The scans of a bag, each with all that its message holds; arrays stay arrays."""
     try:
         from rosbags.highlevel import AnyReader
     except ImportError:
@@ -165,11 +168,16 @@ def _bag(path: Path) -> Iterator[dict[str, Any]]:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
             wanted = [c for c in reader.connections if c.msgtype == "sensor_msgs/msg/LaserScan"]
             for connection, _, raw in reader.messages(connections=wanted) if wanted else ():
-                message: Any = reader.deserialize(raw, connection.msgtype)
-                fields = ("angle_min", "angle_increment", "range_min", "range_max", "ranges")
-                yield {name: getattr(message, name) for name in fields}
+                yield _dictionary(reader.deserialize(raw, connection.msgtype))
     except (AnyReaderError, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error})", expected="a ROS bag", mend="give another file") from None
+
+
+def _dictionary(message: Any) -> dict[str, Any]:
+    """The fields of a ROS message, those of messages inside it as dictionaries too."""
+    names = [field.name for field in fields(message) if not field.name.startswith("__")]
+    values = {name: getattr(message, name) for name in names}
+    return {name: _dictionary(value) if is_dataclass(value) else value for name, value in values.items()}
 
 
 def on_grid(scan: Scan, beams: int, view: float, phase: float = 0.0) -> np.ndarray[Any, Any]:
@@ -187,10 +195,10 @@ def on_grid(scan: Scan, beams: int, view: float, phase: float = 0.0) -> np.ndarr
     first = scan.first + scan.beam * (len(scan.ranges) - 1) if clockwise else scan.first
     values = scan.ranges[::-1] if clockwise else scan.ranges
     beam = abs(scan.beam)
-    index = np.rint((angles - first) / beam + 1e-6).astype(np.int64)
-    if scan.turns:
-        index %= len(values)
-    there = (index >= 0) & (index < len(values))
+    # From half a beam before the first one once around: where a scan has more beams than fill a turn, those come in last.
+    ahead = np.mod(angles - first + beam * (0.5 + _TIE), 2 * np.pi)
+    index = np.floor(ahead / beam).astype(np.int64)
     inside = index.clip(0, len(values) - 1)
     off = np.abs((first + beam * inside - angles + np.pi) % (2 * np.pi) - np.pi)
-    return np.where(there & (off <= max(step, beam) / 2 + 1e-9), values[inside], np.nan)
+    there = (index == inside) | scan.turns
+    return np.where(there & (off <= max(step, beam) * (0.5 + _TIE)), values[inside], np.nan)

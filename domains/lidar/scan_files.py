@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def write_scans(recording: Recording, path: Path, *, longest_gap: int, far: floa
     """Writes restored scans in the format that they were read from; those of a bag as JSON. Returns where.
 
     Beams with an echo get the restored range. A gap of at most ``longest_gap`` beams with an echo on both sides is
-    filled; any other stays what it was in the file, as do ranges beyond ``far``.
+    filled; any other stays what it was in the file, as do ranges beyond ``far`` and whatever else a message holds.
     """
     kept: ScanFile = recording.metadata
     restored = []
@@ -80,16 +81,7 @@ def write_scans(recording: Recording, path: Path, *, longest_gap: int, far: floa
         return _write_json(kept.scans, restored, path)
     path = path.with_suffix(".json") if path.suffix in BAGS else path
     path = path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
-    messages = [
-        {
-            "angle_min": scan.first,
-            "angle_increment": scan.beam,
-            "range_min": 0.0,
-            "range_max": far,
-            "ranges": list(scan.ranges),
-        }
-        for scan in kept.scans.scans
-    ]
+    messages = [_listed(message) for message in kept.scans.source]
     return _write_json(Scans(kept.scans.scans, "laserscan", messages), restored, path)
 
 
@@ -119,13 +111,24 @@ def _of_log(original: np.ndarray[Any, Any], restored: np.ndarray[Any, Any]) -> n
     return np.where(np.isnan(restored), original, restored)
 
 
+def _listed(value: Any) -> Any:
+    """What JSON can hold of a message: arrays as lists, NaN in them as null."""
+    if isinstance(value, Mapping):
+        return {name: _listed(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return [None if v != v else v for v in value.tolist()]
+    return value
+
+
 def _write_json(scans: Scans, restored: list[np.ndarray[Any, Any]], path: Path) -> Path:
+    """Writes the messages with other ranges, each within what its message states as valid; NaN leaves what is there."""
     content = scans.source
     messages = content if isinstance(content, list) else [content]
     written = []
     for message, values in zip(messages, restored, strict=True):
         old = message["ranges"]
-        new = [old[k] if np.isnan(v) else round(float(v), 4) for k, v in enumerate(values)]
+        low, high = float(message.get("range_min", 0.0)), float(message.get("range_max", np.inf))
+        new = [old[k] if np.isnan(v) else min(max(round(float(v), 4), low), high) for k, v in enumerate(values)]
         written.append({**message, "ranges": [None if v is None or np.isnan(v) else v for v in new]})
     write_file(path, json.dumps(written if isinstance(content, list) else written[0]).encode())
     return path

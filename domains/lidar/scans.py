@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,7 @@ from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.signal import Axis, SignalSpec
 
-_REVISION = 2
+_REVISION = 3  # to be raised when decoding changes, so that older caches are left alone
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PlanarScans(Domain):
 
     Args:
         data: a CARMEN log, a JSON file of LaserScan dictionaries, a ROS bag, or a folder of these (searched
-            recursively, one sequence a file); ``None`` for simulated rooms.
+            recursively, one sequence a file, named by its path where two names are the same); ``None`` for simulated rooms.
         beams: of one item; scans with more are thinned to this grid.
         view: field of view of one item, in degrees; 360 for a scanner that turns fully.
         far: ranges beyond are gaps, in metres.
@@ -194,7 +195,11 @@ class PlanarScans(Domain):
                 expected=f"files that end in {', '.join(ENDINGS)}",
                 mend="give another --data",
             )
-        return {_sequence(path): path for path in found}
+        names = [_sequence(path) for path in found]
+        inside = [path.relative_to(self.data).as_posix() for path in found]
+        times = Counter(names)
+        named = [name if times[name] == 1 else whole for name, whole in zip(names, inside, strict=True)]
+        return dict(zip(named if len(set(named)) == len(named) else inside, found, strict=True))
 
     def _decode(self, paths: Mapping[str, Path]) -> dict[str, np.ndarray[Any, Any]]:
         signals, sequences, phases, skipped = [], [], [], []

@@ -29,7 +29,8 @@ class Raster:
         rows, columns: of the image.
         far: ranges from here on fall out, in metres.
         layout: rows are the laser's rings (``"rings"``) or even steps of elevation (``"spherical"``); ``"auto"`` takes
-            rings where the file states them or they can be told from the order of the points.
+            rings where the file states them or they can be told from the order of the points. More rings than rows are
+            an error.
         up, down: elevations of the image's upper and lower edge for ``"spherical"``, in radians.
         elevations: of the rows where the points do not tell, in radians.
     """
@@ -66,19 +67,20 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
     """The range image (2, rows, columns) of a cloud: range in metres and reflectance, NaN where no point fell.
 
     Points that are not finite are left out of the image and stay in the cloud. A cloud of fewer rings than rows is spread
-    over them evenly, its first ring in row 0.
+    over them evenly, see :func:`_rings`.
 
     Raises:
-        DataError: when no point falls into the image, or ``"rings"`` was asked for and none can be told.
+        DataError: when no point falls into the image, there are more rings than rows, or ``"rings"`` was asked for and
+            none can be told.
     """
     points = cloud.xyz()
     finite = np.isfinite(points).all(axis=1)
     xyz = torch.from_numpy(np.where(finite[:, None], points, 0.0).astype(np.float32))
-    rings = _rings(cloud, xyz, raster) if raster.layout != "spherical" else None
+    rings = _rings(cloud, xyz, raster.rows, name) if raster.layout != "spherical" else None
     if raster.layout == "rings" and rings is None:
         raise DataError(
             f"the rings of {name} cannot be told",
-            expected=f"a field {RING[0]}, or at most {raster.rows} rings one after another",
+            expected=f"a field {RING[0]}, or rings one after another",
             mend="set --domain.layout spherical",
         )
     if rings is None:
@@ -103,35 +105,55 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
     )
 
 
-def _rings(cloud: Cloud, xyz: torch.Tensor, raster: Raster) -> torch.Tensor | None:
-    """The row of each point by its ring, the topmost 0; ``None`` where rings cannot be told."""
-    name = cloud.named(RING)
-    if name is not None:
-        ring = torch.from_numpy(cloud.points[name].astype(np.int64))
-        ring = ring - int(ring.min())
-    else:
-        ring = unfolded_rings(xyz)
-    count = int(ring.max()) + 1
-    if count < 2 or count > raster.rows:
+def _rings(cloud: Cloud, xyz: torch.Tensor, rows: int, name: str) -> torch.Tensor | None:
+    """The row of each point by its ring, from the topmost ring down; ``None`` where rings cannot be told.
+
+    A sensor is taken to have as many rings as the least divisor of ``rows`` that holds their numbers, so that a ring without
+    any echo in one turn, as under an open sky, leaves its rows empty and all others where they are. Where rings are told
+    from the order of the points, such a ring is unknown.
+
+    Raises:
+        DataError: for more rings than rows.
+    """
+    field = cloud.named(RING)
+    ring = unfolded_rings(xyz) if field is None else torch.from_numpy(_from_zero(cloud.points[field], rows))
+    least = int(ring.max()) + 1
+    if least < 2 or (field is None and len(xyz) < 100 * least):  # not the order of a turning scanner
         return None
-    if name is None and len(xyz) < 100 * count:  # not the order of a turning scanner
-        return None
-    if raster.rows % count == 0:
-        ring = ring * (raster.rows // count)
-    top, bottom = (_tilt(xyz[ring == k]) for k in (int(ring.min()), int(ring.max())))
-    return (
-        ring
-        if top >= bottom
-        else raster.rows - raster.rows // count - ring
-        if raster.rows % count == 0
-        else count - 1 - ring
-    )
+    if least > rows:
+        raise DataError(
+            f"{name} has {least} rings",
+            expected=f"at most {rows}, the rows of the range image",
+            mend="set --domain.rows to the rings of the sensor, or --domain.layout spherical",
+        )
+    count = next(number for number in range(least, rows + 1) if rows % number == 0)
+    return (ring if _downward(ring, xyz) else count - 1 - ring) * (rows // count)
 
 
-def _tilt(xyz: torch.Tensor) -> float:
+def _from_zero(numbers: Array, rows: int) -> Array:
+    """Numbers of rings, counted from 0; what is not finite becomes -1, which is no row.
+
+    A file counts from 1 where none is 0 and the last divides ``rows`` or is a multiple of it, as 16, 32, 64 and 128 do 64:
+    counted from 0 the last of so many would be one less.
+    """
+    whole = np.nan_to_num(numbers.astype(np.float64), nan=-1, posinf=-1, neginf=-1).astype(np.int64)
+    known = whole[whole >= 0]
+    if not len(known) or known.min() < 1:
+        return whole
+    last = int(known.max())
+    one: Array = whole - 1 if rows % last == 0 or last % rows == 0 else whole
+    return one
+
+
+def _downward(ring: torch.Tensor, xyz: torch.Tensor) -> bool:
+    """Whether the rings are numbered from the top: told from the first and the last that have points off the axis."""
     flat = torch.hypot(xyz[:, 0], xyz[:, 1])
-    away = flat > 0.1
-    return float(torch.atan2(xyz[away, 2], flat[away]).median()) if bool(away.any()) else 0.0
+    away = (flat > 0.1) & (ring >= 0)
+    if not bool(away.any()):
+        return True
+    ends = (ring == ring[away].min()), (ring == ring[away].max())
+    first, last = (torch.atan2(xyz[end & away, 2], flat[end & away]).median() for end in ends)
+    return bool(first >= last)
 
 
 def _elevations(xyz: Array, winner: Array, raster: Raster, by_ring: bool) -> Array:
@@ -175,7 +197,8 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     The points of the file keep their order, ring and time. Those that stand in the image and whose range was
     changed by more than half a millimetre move along their ray; all others, also those that a nearer point hides,
     stay as they are. Behind them come the points of filled pixels: those without a point which in their column or row
-    lie between two observed ones at most ``longest_gap`` pixels apart.
+    lie between two observed ones at most ``longest_gap`` pixels apart. What the file says of points beside place,
+    intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column.
 
     Returns:
         The cloud, and for each of its points whether it was filled and whether it was moved.
@@ -194,15 +217,18 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     for name in ("x", "y", "z"):
         points[name][index] = points[name][index] * share
     added = between(seen, longest_gap) & (new > 0)
+    intensity, ring = turn.cloud.named(INTENSITY), turn.cloud.named(RING)
+    stated = {"x", "y", "z", ring, intensity if len(signals) > 1 else None}
     extra = np.zeros(int(added.sum()), points.dtype)
+    if set(points.dtype.names or ()) - stated:  # else the neighbours need not be looked for
+        extra = turn.cloud.points[_beside(turn.winner, longest_gap)[added]]
     rays = directions(torch.from_numpy(turn.elevations), seen.shape[1]).numpy()
     for name, ray in zip(("x", "y", "z"), rays, strict=True):
         extra[name] = new[added] * ray[added]
     rows = np.nonzero(added)[0]
-    intensity, ring = turn.cloud.named(INTENSITY), turn.cloud.named(RING)
     if intensity is not None and len(signals) > 1:
-        scale = turn.cloud.full_scale()
-        extra[intensity] = np.clip(signals[1][added], 0.0, 1.0) * scale
+        shade = np.clip(signals[1][added], 0.0, 1.0) * turn.cloud.full_scale()
+        extra[intensity] = np.rint(shade) if points.dtype[intensity].kind in "iu" else shade
     if ring is not None:
         extra[ring] = _ring_of_rows(turn, ring)[rows]
     filled = np.concatenate([np.zeros(len(points), bool), np.ones(len(extra), bool)])
@@ -211,6 +237,25 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
         filled,
         np.concatenate([moved, np.zeros(len(extra), bool)]),
     )
+
+
+def _beside(winner: Array, longest: int) -> Array:
+    """(rows, columns) the nearest point of the row, or where none is ``longest`` pixels away or less, of the column."""
+    across = _nearest(winner, longest, wraps=True)
+    return np.where(across >= 0, across, _nearest(winner.T, longest, wraps=False).T)
+
+
+def _nearest(winner: Array, longest: int, *, wraps: bool) -> Array:
+    """The nearest point along the last axis, -1 where none is ``longest`` pixels away or less."""
+    size = winner.shape[-1]
+    edge = min(longest, size) if wraps else 0
+    wide = np.concatenate([winner[:, size - edge :], winner, winner[:, :edge]], axis=1)
+    index = np.arange(wide.shape[1])
+    before = np.maximum.accumulate(np.where(wide >= 0, index, -(10**6)), axis=1)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(wide >= 0, index, 10**6), 1), axis=1), 1)
+    place = np.where(index - before <= after - index, before, after)
+    found = np.take_along_axis(wide, place.clip(0, wide.shape[1] - 1), axis=1)
+    return np.where(np.abs(place - index) <= longest, found, -1)[:, edge : edge + size]
 
 
 def _ring_of_rows(turn: Turn, ring: str) -> Array:

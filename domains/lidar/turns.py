@@ -33,7 +33,7 @@ from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.signal import Axis, SignalSpec
 
-_REVISION = 1
+_REVISION = 2  # to be raised when decoding changes, so that older caches are left alone
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Turns(Domain):
 
     @property
     def elevations(self) -> tuple[float, ...]:
-        """Nominal elevations of the rows in radians: those of an HDL-64E for rings, else even steps."""
+        """Nominal elevations of the rows in radians: those of an HDL-64E for rings of any sensor, else even steps."""
         if self.layout == "spherical":
             up, down = math.radians(self.up), math.radians(self.down)
             bare = Raster(self.rows, self.columns, self.far, "spherical", up, down, ())
@@ -195,7 +195,7 @@ class Turns(Domain):
         return turn_baselines(self.code, self.elevations, self.columns, outliers=self.outliers)
 
     def metrics(self) -> Mapping[str, Any]:
-        """Errors of the range, and distances of the points; they stand for the general ``mae`` and ``rmse`` too."""
+        """Errors of the range alone, under the general measures' names too, and distances of the points."""
         return metrics.turn_metrics(self.elevations, gaps=self.gaps)
 
     def judge_generated(
@@ -249,7 +249,8 @@ class Turns(Domain):
             paths = _paths(self.data)
             contents = "\n".join(f"{path.name} {file_sha256(path)}" for path, _ in paths)
             sha256, source = hashlib.sha256(contents.encode()).hexdigest(), str(self.data)
-            key = hashlib.sha256(json.dumps([*options, sha256]).encode()).hexdigest()
+            told = [*options, sha256, *(sequence for _, sequence in paths)]  # the same files may lie in other folders
+            key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
             arrays = cached_arrays(f"turns-{key[:40]}", lambda: decode_turns(paths, self.raster))
         sequences = arrays["sequences"].tolist()
         groups, splits = split_sequences(sequences, self.test)
