@@ -164,11 +164,13 @@ class Decoded:
         kept: (n,) the index of each in ``pictures``.
         groups: of all in ``pictures``, those that could not be decoded too; pictures of the same pixels are in one group
             whatever their names, so that no copy crosses a split (a split that the authors state is left alone).
+        twins: (all,) of each in ``pictures`` the first one of the same pixels, perhaps itself.
     """
 
     items: SignalSet
     kept: np.ndarray[Any, Any]
     groups: np.ndarray[Any, Any]
+    twins: np.ndarray[Any, Any]
 
 
 def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> Decoded:
@@ -181,9 +183,10 @@ def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> Decoded
     key = f"pictures-{hashlib.sha256(options.encode()).hexdigest()[:40]}"
     arrays = cached_arrays(key, lambda: _decode_all(pictures, size, color, crop))
     kept = np.asarray(arrays["kept"])
+    twins = np.asarray(arrays["twins"])
     groups = np.asarray(pictures.groups)
     if pictures.splits is None:
-        groups = groups[np.asarray(arrays["twins"])]
+        groups = groups[twins]
     items = SignalSet(
         signals=arrays["signals"],
         observed=arrays.get("observed"),
@@ -196,7 +199,7 @@ def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> Decoded
         source=pictures.source,
         sha256=pictures.sha256,
     )
-    return Decoded(items, kept, groups)
+    return Decoded(items, kept, groups, twins)
 
 
 def _decode_all(pictures: Pictures, size: int, color: bool, crop: Crop) -> dict[str, np.ndarray[Any, Any]]:

@@ -65,6 +65,7 @@ class PictureMetadata:
         dpi: dots per inch across and down.
         text: a PNG's texts by key.
         compression: Pillow's name for a TIFF's compression.
+        inks: (4, rows, columns) uint8 cyan, magenta, yellow and black of the upright picture, where it was printed in them.
     """
 
     mode: str
@@ -76,6 +77,7 @@ class PictureMetadata:
     dpi: tuple[float, float] | None = None
     text: tuple[tuple[str, str], ...] = ()
     compression: str = "raw"
+    inks: np.ndarray[Any, Any] | None = field(default=None, repr=False)
 
 
 def read_picture(path: Path, channels: int) -> Recording:
@@ -118,7 +120,8 @@ def write_picture(recording: Recording, path: Path) -> Path:
 
     The format is the one that the ending of ``path`` names, or the source's where it names none. JPEG is
     written at quality 95 with full colour resolution, WebP without loss, GIF with at most 256 colours. The
-    picture of a grey domain is grey. The file appears whole or not at all.
+    picture of a grey domain is grey. CMYK keeps its inks where the colour did not change, and its black wherever
+    that leaves room for the new colour. The file appears whole or not at all.
 
     Args:
         recording: signals (1, 1 or 3, rows, columns), 0 to 255; without metadata they become a plain picture.
@@ -188,6 +191,7 @@ def _separate(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], 
     orientation = orientation_of(image)
     levels = np.ascontiguousarray(_turn(levels, orientation))
     exif = _exif(image)
+    inks = np.asarray(image).transpose(2, 0, 1) if mode == "CMYK" else None
     return levels, PictureMetadata(
         mode=mode,
         size=(levels.shape[1], levels.shape[2]),
@@ -202,6 +206,7 @@ def _separate(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], 
         if isinstance(image, PngImagePlugin.PngImageFile)
         else (),
         compression=str(image.info.get("compression", "raw")),
+        inks=None if inks is None else np.ascontiguousarray(_turn(inks, orientation)),
     )
 
 
@@ -223,32 +228,55 @@ def _states_orientation(exif: bytes) -> bool:
 
 def _join(levels: np.ndarray[Any, Any], meta: PictureMetadata, *, undo: bool) -> Image.Image:
     """Levels (1 or 3, rows, columns) as a picture of the metadata's mode, made strip by strip."""
-    alpha = None if meta.alpha is None else meta.alpha[None]
+    beside = meta.inks if meta.alpha is None else meta.alpha[None]
     if undo:
         levels = _turn(levels, meta.orientation, back=True)
-        alpha = None if alpha is None else _turn(alpha, meta.orientation, back=True)
+        beside = None if beside is None else _turn(beside, meta.orientation, back=True)
     rows, columns = levels.shape[1:]
     image = Image.new(meta.mode, (columns, rows))
     for strip in strips(rows, columns):
-        part = _strip(levels[:, strip], None if alpha is None else alpha[:, strip], meta.mode)
+        part = _strip(levels[:, strip], None if beside is None else beside[:, strip], meta.mode)
         image.paste(part, (0, strip.start))
     return image
 
 
-def _strip(levels: np.ndarray[Any, Any], alpha: np.ndarray[Any, Any] | None, mode: str) -> Image.Image:
-    """Levels, and opacity (1, rows, columns), as a picture of this mode."""
+def _strip(levels: np.ndarray[Any, Any], beside: np.ndarray[Any, Any] | None, mode: str) -> Image.Image:
+    """Levels, and the source's opacity (1, rows, columns) or inks (4, rows, columns), as a picture of this mode."""
     if mode in ("1", "L", "LA", "I;16") and len(levels) == 3:
         levels = np.tensordot(LUMA, levels, axes=1)[None]
     levels = np.clip(levels, 0, 255)
     pixels = np.rint(levels * 257).astype(np.uint16) if mode == "I;16" else np.rint(levels).astype(np.uint8)
     if mode in ("RGB", "RGBA", "CMYK"):
         pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-    if alpha is not None:
-        pixels = np.concatenate([pixels, alpha])
+    if mode == "CMYK" and beside is not None:
+        return _of_inks(_inks(pixels, beside))
+    if beside is not None:
+        pixels = np.concatenate([pixels, beside])
     if mode == "1":
         return Image.fromarray(pixels[0] >= 128)
     image = Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
     return image.convert("CMYK") if mode == "CMYK" else image
+
+
+def _inks(pixels: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The inks (4, rows, columns) that print these pixels.
+
+    Args:
+        pixels: (3, rows, columns) uint8 red, green and blue.
+        source: (4, rows, columns) uint8 inks; they stay where they print these pixels, and black where it leaves room.
+    """
+    same = pixels == np.asarray(_of_inks(source).convert("RGB")).transpose(2, 0, 1)
+    # Pillow prints (255 - K)(255 - C) / 255: what is lighter than 255 - K cannot be had with that much black.
+    light = np.maximum(255 - source[3], np.where(same, 0, pixels).max(axis=0))
+    kept = same & (light == 255 - source[3])
+    paper = np.maximum(light, 1).astype(np.float32)  # where all is black, any colour is
+    colours = np.where(kept, source[:3], np.rint(255.0 * (1.0 - pixels / paper)).clip(0, 255))
+    found: np.ndarray[Any, Any] = np.concatenate([colours, 255 - light[None]]).astype(np.uint8)
+    return found
+
+
+def _of_inks(inks: np.ndarray[Any, Any]) -> Image.Image:
+    return Image.merge("CMYK", [Image.fromarray(np.ascontiguousarray(ink)) for ink in inks])
 
 
 def _save_options(name: str, meta: PictureMetadata) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,6 +280,8 @@ def test_compose_joins_masks() -> None:
         (lambda: Compose(), "Compose got no degradation; expected at least one"),
         (lambda: OneOf(), "OneOf got no degradation"),
         (lambda: Compose(Grey(), probability=2.0), "Compose got probability=2; expected"),
+        (lambda: NoiseRectangles(count=0), "0 rectangles; expected at least 1"),
+        (lambda: NoiseRectangles(count=-3), "-3 rectangles"),
     ],
 )
 def test_wrong_levels_are_refused(make: Callable[[], Degradation], message: str) -> None:
@@ -341,6 +345,57 @@ def test_a_sound_domain_passes() -> None:
     assert {name for name in names if name.startswith("degradation ")} == {
         f"degradation {name}" for name in NAMES - {"jpeg"}
     }
+
+
+class Labelled(Toy):
+    """Signals with damaged partners and classes; ``change`` makes of sound ones what a test wants."""
+
+    @staticmethod
+    def change(data: SignalSet) -> SignalSet:
+        return data
+
+    def dataset(self, split: Split) -> SignalSet:
+        sound = super().dataset(split)
+        observed, labels = 0.5 * sound.signals, np.arange(6) % 2
+        return self.change(replace(sound, observed=observed, labels=labels, class_names=("a", "b")))
+
+
+def half_nan(data: SignalSet) -> SignalSet:
+    assert data.observed is not None
+    return replace(data, observed=np.where(np.arange(15) < 8, np.nan, data.observed).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("change", "failed", "detail"),
+    [
+        (half_nan, "split train", r"'train', observed, has 96 of 180 values that are not finite"),
+        (
+            lambda data: replace(data, observed=data.observed + 1.0),
+            "split val",
+            r"'val', observed,: 100.00 % of the values lie outside",
+        ),
+        (
+            lambda data: replace(data, labels=data.labels - 7),
+            "split test",
+            "'test' has labels from -7 to -6, expected indices of its 2 class_names",
+        ),
+        (lambda data: replace(data, labels=data.labels + 1), "split train", "labels from 1 to 2"),
+        (lambda data: replace(data, class_names=()), "split train", "expected indices of its 0 class_names"),
+        (lambda data: replace(data, labels=data.labels / 2), "split train", r"type float64, expected whole numbers"),
+        (
+            lambda data: replace(data, signals=np.tile(data.signals[:1] * 0, (6, 1, 1))),
+            "groups",
+            "6 of 6 items of train are in val too, expected at most 1 %",
+        ),
+    ],
+)
+def test_partners_labels_and_copies_are_looked_at(change: Any, failed: str, detail: str) -> None:
+    sound = check_domain(Labelled())
+    assert all(check.passed for check in sound), sound
+    changed = type("Changed", (Labelled,), {"change": staticmethod(change)})
+    found = {check.name: check for check in check_domain(changed())}
+    assert not found[failed].passed
+    assert re.search(detail, found[failed].detail), found[failed].detail
 
 
 def refuse(self: object, x: Tensor) -> Tensor:

@@ -311,3 +311,55 @@ def test_real_cifar(test_data: Path) -> None:
     domain = Digits(test_data / "digits" / "cifar10_small.npz", size=32, color=True)
     assert len(domain.dataset("test")) == 1000 and sum(sizes(domain)) == 6000
     assert domain.dataset("test").class_names[0] == "airplane"
+
+
+def folder_of_parts(root: Path, counts: dict[str, int]) -> dict[str, set[str]]:
+    """Pictures of two classes below folders of these names; the names of each."""
+    made: dict[str, set[str]] = {}
+    for number, (part, count) in enumerate(counts.items()):
+        for name in ("3", "7"):
+            for i in range(count):
+                path = root / part / name / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(noise(28, 28, seed=10_000 * number + 1000 * int(name) + i)).save(path)
+                made.setdefault(part, set()).add(path.relative_to(root).as_posix())
+    return made
+
+
+def names_of(domain: Digits) -> list[set[str]]:
+    return [set(domain.dataset(split).names.tolist()) for split in SPLITS]
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "Validation"])
+def test_a_folder_for_validation_is_a_split(tmp_path: Path, val: str) -> None:
+    made = folder_of_parts(tmp_path, {"train": 12, val: 3, "test": 2})
+    domain = Digits(tmp_path)
+    assert names_of(domain) == [made["train"], made[val], made["test"]]
+    assert domain.everything().class_names == ("3", "7")
+
+
+def test_what_folders_do_not_state_is_taken_out_of_training(tmp_path: Path) -> None:
+    made = folder_of_parts(tmp_path, {"train": 20, "val": 3})
+    train, val, test = names_of(Digits(tmp_path))
+    assert val == made["val"]
+    assert train | test == made["train"] and test and not train & test
+    (tmp_path / "extra").mkdir()
+    Image.fromarray(noise(28, 28, seed=77)).save(tmp_path / "extra" / "x.png")
+    with pytest.warns(UserWarning, match="1 of 47 pictures lie in no folder called train, val or test"):
+        assert not names_of(Digits(tmp_path))[1] >= made["val"]
+
+
+def test_copies_in_a_training_folder_are_one_group(tmp_path: Path) -> None:
+    made = folder_of_parts(tmp_path, {"train": 30, "test": 3})
+    for name in made["train"]:
+        source = tmp_path / name
+        source.with_stem(f"{source.stem}-copy").write_bytes(source.read_bytes())
+    first = tmp_path / sorted(made["train"])[0]
+    (tmp_path / "test" / "3" / "known.png").write_bytes(first.read_bytes())
+    domain = Digits(tmp_path)
+    seen = [{item.tobytes() for item in domain.dataset(split).signals} for split in SPLITS]
+    assert seen[1] and not seen[0] & seen[1]
+    assert len(seen[0] | seen[1]) == 60 and sum(sizes(domain)[:2]) == 120
+    assert sizes(domain)[2] == 7, "what the authors put into the test stays there"
+    groups = [set(domain.dataset(split).groups.tolist()) for split in SPLITS]
+    assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]

@@ -136,6 +136,32 @@ def test_folders_of_people_are_groups(tmp_path: Path) -> None:
     assert_disjoint(domain)
 
 
+def test_a_stray_picture_leaves_people_together(tmp_path: Path) -> None:
+    for person in range(12):
+        for shot in range(5):
+            save(tmp_path / f"p{person}" / f"{shot}.png", seed=10 * person + shot)
+    people = {f"p{person}" for person in range(12)}
+    assert set(Faces(tmp_path, size=SIZE).everything().groups.tolist()) == people
+    save(tmp_path / "cover.png", seed=999)
+    domain = Faces(tmp_path, size=SIZE)
+    with pytest.warns(UserWarning, match=r"cover\.png in no person's folder: each is a group of its own"):
+        everything = domain.everything()
+    assert set(everything.groups.tolist()) == people | {"cover"}
+    assert "61 pictures in 13 groups; 1 of the pictures lie in no person's folder" in everything.source
+    assert_disjoint(domain)
+    held = [{name.split("/")[0] for name in domain.dataset(split).names.tolist()} for split in SPLITS]
+    assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
+
+
+def test_sessions_of_a_person_stay_together(tmp_path: Path) -> None:
+    for person in range(4):
+        for session in range(3):
+            save(tmp_path / f"p{person}" / f"s{session}" / "x.jpg", seed=10 * person + session)
+        save(tmp_path / f"p{person}" / "portrait.jpg", seed=1000 + person)
+    everything = Faces(tmp_path, size=SIZE).everything()
+    assert sorted(set(everything.groups.tolist())) == [f"p{person}" for person in range(4)]
+
+
 def test_other_folders_have_one_group_a_name(tmp_path: Path) -> None:
     for index in range(10):
         save(tmp_path / f"{index}.png", seed=index)

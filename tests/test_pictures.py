@@ -232,3 +232,46 @@ def test_real_photographs_come_back(tmp_path: Path, test_data: Path) -> None:
             assert (after.mode, after.size, after.format) == (before.mode, before.size, before.format)
             if before.format == "PNG":
                 np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+
+
+def cmyk(path: Path, seed: int = 0) -> np.ndarray:
+    """Inks (rows, columns, 4), saved without loss."""
+    inks = np.random.default_rng(seed).integers(0, 256, (ROWS, COLUMNS, 4), dtype=np.uint8)
+    inks[0], inks[1, :, 3], inks[2, :, 3] = (0, 0, 0, 128), 255, 0
+    Image.fromarray(inks, mode="CMYK").save(path)
+    return inks
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_inks_come_back_equal_where_nothing_changed(tmp_path: Path, orientation: int) -> None:
+    source = tmp_path / "a.tif"
+    inks = cmyk(source)
+    recording = read_picture(source, 3)
+    np.testing.assert_array_equal(np.asarray(Image.open(write_picture(recording, tmp_path / "b.tif"))), inks)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(inks, mode="CMYK").save(tmp_path / "c.jpg", quality=95, exif=exif)
+    before, after = there_and_back(tmp_path / "c.jpg")
+    assert after.size == before.size
+    near = np.abs(np.asarray(after)[..., 3].astype(int) - np.asarray(before)[..., 3])
+    assert near.mean() < 4, "the black plate is where it was"
+
+
+def test_black_stays_black_under_a_change_of_colour(tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    inks = cmyk(source)
+    recording = read_picture(source, 3)
+    darker = recording.with_signals(np.floor(recording.signals * 0.5))
+    written = np.asarray(Image.open(write_picture(darker, tmp_path / "dark.tif")))
+    np.testing.assert_array_equal(written[..., 3], inks[..., 3])
+    lighter = recording.with_signals(255 - 0.25 * (255 - recording.signals))
+    written = np.asarray(Image.open(write_picture(lighter, tmp_path / "light.tif")))
+    assert (written[..., 3] <= inks[..., 3]).all() and (written[..., 3] < inks[..., 3]).any()
+    for name, changed in (("dark", darker), ("light", lighter)):
+        seen = read_picture(tmp_path / f"{name}.tif", 3).signals
+        np.testing.assert_allclose(seen, np.rint(changed.signals), atol=1, err_msg=name)
+    one = recording.signals.copy()
+    one[0, :, 4, 5] = 0
+    written = np.asarray(Image.open(write_picture(recording.with_signals(one), tmp_path / "one.tif"))).copy()
+    written[4, 5] = inks[4, 5]
+    np.testing.assert_array_equal(written, inks, "only one pixel changed")

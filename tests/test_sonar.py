@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from domains.sonar import Sonar, anomaly, baselines, metrics, views
+from domains.sonar import Sonar, anomaly, baselines, metrics, report, sources, views
+from domains.sonar.__main__ import classes, measure
 from domains.sonar.classifier import augmentation_gain, recalls, tensors, train_classifier
 from domains.sonar.frames import flaw, outside_fan, starts, windows
 from domains.sonar.gain import LogCompression, Stripes, TVGError
@@ -19,10 +23,12 @@ from domains.sonar.motion import Ghost, LostLines, Smear
 from domains.sonar.scaling import to_amplitude, to_model
 from domains.sonar.simulator import CLASSES, Scene, simulate
 from domains.sonar.speckle import GammaSpeckle, RangeNoise, RayleighSpeckle
-from vaegan.data import SPLITS
+from vaegan.data import SPLITS, SignalSet
 from vaegan.degradation import build
+from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
 from vaegan.models import LarsenConfig
+from vaegan.run import Run
 from vaegan.testing import check_degradation, check_domain
 
 TINY = Sonar(size=16)
@@ -137,6 +143,15 @@ def test_lost_lines_are_marked() -> None:
     assert LostLines(0.3, marked=False)(flat(0.5), generator=rng()).mask is None
     with pytest.raises(UserError, match="along=beams"):
         LostLines(0.3, along="beams")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 0.3, 0.6, 0.9])
+def test_the_share_of_lost_lines_is_what_is_lost(share: float) -> None:
+    measured = LostLines(share)(torch.zeros(3000, 1, 64, 2), generator=rng())
+    assert measured.mask is not None
+    lost = (~measured.mask).float().mean(dim=(0, 1, 3))
+    assert float(lost.mean()) == pytest.approx(share, abs=0.005)
+    assert float(lost[:3].mean()) == pytest.approx(share, abs=0.03), "at the edge as often"
 
 
 def test_ghosts_come_later_and_smears_keep_the_mean() -> None:
@@ -288,6 +303,71 @@ def test_useless_frames_are_named(tmp_path: Path) -> None:
     assert [item.name for item in Sonar(root, size=16).everything().skipped] == ["can/black.png"]
 
 
+def test_a_useless_frame_does_not_condemn_its_file(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(1, 200, (40, 16, 16)).astype(np.uint8)
+    frames[7] = 0
+    np.save(tmp_path / "survey.npy", frames)
+    items = Sonar(tmp_path, size=16).everything()
+    assert len(items) == 39
+    assert [(item.name, item.reason) for item in items.skipped] == [("survey.npy#7", "is zero everywhere")]
+    np.save(tmp_path / "black.npy", np.zeros((40, 16, 16), np.uint8))
+    with pytest.raises(DataError, match=r"1 of 2 sources are corrupt: black.npy \(is zero everywhere\)"):
+        Sonar(tmp_path, size=16).everything()
+
+
+def test_a_survey_is_not_held_many_times_over(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for k in range(40):
+        np.save(tmp_path / f"{k}.npy", generator.integers(1, 200, (256, 256)).astype(np.uint8))
+    found = sources.find_sources(tmp_path, "*")
+    tracemalloc.start()
+    read = sources._read_all(found, 64, "windows")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read["signals"].shape == (640, 1, 64, 64) and read["signals"].dtype == np.float32
+    assert peak < 1.2 * read["signals"].nbytes, "the samples, and little more than one file of them"
+
+
+def test_a_long_file_is_reported_by_its_first_pings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "MOST_SAMPLES", 2000)
+    generator = np.random.default_rng(0)
+    for name, shape in (("long", (3, 300, 20)), ("short", (1, 30, 20))):
+        np.save(tmp_path / f"{name}.npy", generator.integers(1, 200, shape).astype(np.uint8))
+    names = np.asarray(["long.npy", "short.npy"])
+    test = SignalSet(np.zeros((2, 1, 16, 16), np.float32), names)
+    seen = []
+    report.sections(test, tmp_path, lambda recording: seen.append(recording) or recording)
+    assert [recording.signals.shape for recording in seen] == [(2, 1, 50, 20), (1, 1, 30, 20)]
+    whole = Sonar().read(tmp_path / "long.npy").signals
+    np.testing.assert_array_equal(seen[0].signals, whole[:2, :, :50])
+
+
+def test_every_channel_is_measured(tmp_path: Path) -> None:
+    speckled = np.random.default_rng(0).gamma(4.0, 20.0, (3, 40, 40)).clip(1, 255)
+    speckled[2] = speckled[2] ** 2 / 255
+    np.save(tmp_path / "three.npy", speckled.astype(np.uint8))
+    np.save(tmp_path / "one.npy", speckled[0].astype(np.uint8))
+    domain = Sonar()
+
+    def half(recording: Recording) -> SimpleNamespace:
+        return SimpleNamespace(recording=recording.with_signals(recording.signals / 2))
+
+    run = cast(Run, SimpleNamespace(domain=domain, restore=half))
+    one, three = tmp_path / "one.npy", tmp_path / "three.npy"
+    found = measure(run, [three, one])
+    assert list(found) == [*(f"{three}#{k}" for k in range(3)), str(one)]
+    assert all(values["ratio_mean"] == pytest.approx(2.0, rel=1e-3) for values in found.values())
+    assert found[f"{three}#0"] == found[str(one)]
+    assert found[f"{three}#2"]["enl_observed"] < found[f"{three}#0"]["enl_observed"]
+    gappy = np.where(np.arange(3)[:, None, None] == 1, 0, speckled).astype(np.uint8)
+    np.savez(three.with_suffix(".npz"), echo=gappy)
+    with pytest.warns(UserWarning, match="three.npz#1 is left out: no window"):
+        assert len(measure(run, [three.with_suffix(".npz")])) == 2
+    np.save(one, np.zeros((40, 40), np.uint8))
+    with pytest.raises(DataError, match=r"one.npy: no window"):
+        measure(run, [one])
+
+
 def test_novel_frames_stand_out_and_the_area_is_right() -> None:
     assert anomaly.auc(np.array([0.1, 0.2]), np.array([0.3, 0.4])) == 1.0
     assert anomaly.auc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
@@ -307,6 +387,24 @@ def test_novel_frames_stand_out_and_the_area_is_right() -> None:
     inside = maps["density"][:, :, 4:10, 4:10].mean()
     assert float(inside) > float(maps["density"].mean())
     assert 0 <= found["pca-4"] <= 1
+    assert set(anomaly.maps(model, strange)) == {"reconstruction"}
+
+
+def test_the_score_of_a_frame_does_not_depend_on_the_others() -> None:
+    torch.manual_seed(0)
+    sizes = {"latent": 4, "width": 4, "decoder_width": 4, "discriminator_width": 4, "depth": 2, "hidden": 8}
+    config = LarsenConfig(**sizes, discriminator_hidden=8, norm="group", discriminator_norm="none")
+    model = config.build(TINY.spec).eval()
+    usual = 0.2 * torch.randn((40, 1, 16, 16), generator=rng())
+    normal = anomaly.learn_normal(model, usual[10:])
+    loud = torch.cat([usual[:1], 3.0 * usual[1:10]])
+    alone, among = anomaly.scores(model, usual[:1], normal), anomaly.scores(model, loud, normal)
+    assert set(alone) == {"reconstruction", "difference", "density", "nearest"}
+    for name, values in alone.items():
+        assert among[name][0] == pytest.approx(values[0], rel=1e-4), name
+    layers = [layer for layer in model.judge(usual).features if layer.ndim == 4]
+    expected = torch.stack([layer.var() for layer in layers])
+    torch.testing.assert_close(anomaly.learn_normal(model, usual, batch=7).variances, expected, rtol=1e-3, atol=0)
 
 
 def test_a_classifier_learns_the_classes_in_seconds() -> None:
@@ -323,6 +421,29 @@ def test_a_classifier_learns_the_classes_in_seconds() -> None:
     extracted = features(train[0][:3])
     assert extracted.features.shape == (3, 64)
     torch.testing.assert_close(extracted.probabilities.sum(1), torch.ones(3))
+
+
+def test_whether_draws_show_the_class_that_was_asked_for() -> None:
+    noise, labels = np.random.default_rng(0).normal(0.0, 0.1, (90, 1, 16, 16)), np.arange(90) % 3
+    names, levels = ("dark", "grey", "bright"), labels[:, None, None, None] - 1.0
+    frames = SignalSet(noise + levels / 2, np.arange(90), labels=labels, class_names=names)
+    domain = cast(Sonar, SimpleNamespace(dataset=lambda split: frames, to_model=lambda x: x))
+    x = torch.from_numpy(frames.signals).float()
+
+    def stand_in(shift: int) -> Run:  # draws training frames of the class asked for, or of another one
+        def draw(n: int, seed: int, asked: torch.Tensor) -> torch.Tensor:
+            return x[(asked + shift) % 3]  # of the first three frames each is of another class
+
+        model, extras = SimpleNamespace(classes=3), SimpleNamespace(prior=None)
+        return cast(Run, SimpleNamespace(model=model, extras=extras, draws=lambda: draw))
+
+    right, wrong = (classes(stand_in(shift), domain, each=7) for shift in (0, 1))
+    assert set(right) == {"test frames", "drawn"}
+    assert set(right["drawn"]) == {"mean", *names}
+    assert right["drawn"]["mean"] == right["test frames"]["mean"] == 1.0
+    assert wrong["drawn"]["mean"] == 0.0
+    with pytest.raises(UserError, match="knows no classes"):
+        classes(cast(Run, SimpleNamespace(model=SimpleNamespace(classes=0))), domain)
 
 
 def test_the_options_survive_json() -> None:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from domains.sonar import Sonar, formats
-from domains.sonar.formats.common import full_scale
+from domains.sonar.formats.common import full_scale, to_echo
 from domains.sonar.formats.xtf import CHANNEL_HEADER, HEADER, PING_HEADER
+from domains.sonar.views import fan
 from vaegan.errors import DataError
 
 RAW = ("xtf/scotsman-iver2.xtf", "humminbird/test.DAT", "humminbird/test/B002.SON", "oculus/three_pings_8bit.raw")
@@ -241,3 +242,244 @@ def test_16_bit_data_that_hold_8_bits_are_not_black(tmp_path: Path) -> None:
     np.testing.assert_allclose(recording.signals[0, 0], levels / 255, atol=1e-5)
     formats.write(recording, tmp_path / "again.png")
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "again.png")), levels)
+
+
+def test_a_picture_of_16_bits_below_32767_keeps_its_white(tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(300, 30000, (9, 9)).astype(np.uint16)
+    Image.fromarray(levels).save(tmp_path / "dim.png")
+    np.testing.assert_allclose(formats.read(tmp_path / "dim.png").signals[0, 0], levels / 65535, atol=1e-5)
+    np.save(tmp_path / "dim.npy", levels)
+    np.testing.assert_allclose(formats.read(tmp_path / "dim.npy").signals[0, 0], levels / 32767, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint32", "int64"])
+def test_wide_types_that_hold_16_bits_are_not_black(kind: str, tmp_path: Path) -> None:
+    for highest, scale in ((60000, 65535.0), (30000, 32767.0)):
+        samples = np.linspace(1, highest, 63).reshape(9, 7).astype(kind)
+        np.save(tmp_path / "a.npy", samples)
+        with pytest.warns(UserWarning, match="-bit samples hold 16-bit values"):
+            recording = formats.read(tmp_path / "a.npy")
+        np.testing.assert_allclose(recording.signals[0, 0], samples / scale, rtol=1e-6)
+        np.testing.assert_array_equal(np.load(formats.write(recording, tmp_path / "b.npy")), samples)
+    assert full_scale(np.array([70000], kind), "a") == float(np.iinfo(kind).max)
+
+
+def test_amplitudes_are_those_of_double_precision() -> None:
+    generator = np.random.default_rng(0)
+    for samples in (generator.integers(0, 2**32, (40, 50), dtype=np.uint32), generator.gamma(2.0, 300.0, (40, 50))):
+        expected = (samples.astype(np.float64) / 65535.0).astype(np.float32)
+        np.testing.assert_array_equal(to_echo(samples, 65535.0), expected)
+
+
+def test_channels_of_an_xtf_file_keep_their_ratio(tmp_path: Path) -> None:
+    path = tmp_path / "a.xtf"
+    content = bytearray(xtf_bytes([[400, 400], [400, 400]]))
+    path.write_bytes(content)
+    before = formats.read(path)
+    struct.pack_into("<H", content, int(before.metadata.offsets[1, 0]), 40000)
+    path.write_bytes(content)
+    after = formats.read(path)
+    assert before.metadata.scales == (32767.0, 32767.0)
+    assert after.metadata.scales == (65535.0, 65535.0)
+    means = [recording.signals.mean(axis=(1, 2, 3)) for recording in (before, after)]
+    assert means[1][0] / means[0][0] == pytest.approx(32767 / 65535)
+    np.testing.assert_allclose(after.signals[:, 0, 1], before.signals[:, 0, 1] * np.float32(32767 / 65535), rtol=1e-5)
+
+
+def test_a_float_that_is_no_number_does_not_set_the_scale(tmp_path: Path) -> None:
+    path = tmp_path / "a.xtf"
+    content = bytearray(xtf_bytes([[6], [6]], size=4))
+    content[256 + 74] = 5  # the samples' format: IEEE floats
+    recorded = np.linspace(1, 5000, 6).astype("<f4")
+    recorded[0] = np.nan
+    for ping in range(2):
+        start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 24
+        content[start : start + 24] = recorded.tobytes()
+    path.write_bytes(content)
+    recording = formats.read(path)
+    assert recording.metadata.scales == (32767.0,)
+    assert np.isnan(recording.signals[0, 0, :, 0]).all()
+    np.testing.assert_allclose(recording.signals[0, 0, 1, 1:], recorded[1:] / 32767, rtol=1e-6)
+
+
+def lossy(folder: Path) -> dict[str, Path]:
+    """A file of each format that holds one raster of echoes whose rows 30 to 35 are zero."""
+    import h5py
+
+    levels = np.random.default_rng(0).integers(1, 200, (100, 40)).astype(np.uint8)
+    levels[30:36] = 0
+    Image.fromarray(levels).save(folder / "a.png")
+    np.save(folder / "a.npy", levels)
+    np.savez(folder / "a.npz", echo=levels)
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["echo"] = levels
+    (folder / "a.SON").write_bytes(son_bytes([row.tobytes() for row in levels]))
+    content = bytearray(xtf_bytes([[40]] * 100, size=1))
+    for ping, row in enumerate(levels):
+        start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 40
+        content[start : start + 40] = row.tobytes()
+    (folder / "a.xtf").write_bytes(content)
+    message = bytearray(oculus_bytes(1, 100, 40))
+    message[-4000:] = levels.tobytes()
+    (folder / "a.raw").write_bytes(message)
+    return {end: folder / f"a.{end}" for end in ("png", "npy", "npz", "h5", "SON", "xtf", "raw")}
+
+
+@pytest.mark.parametrize("end", ["png", "npy", "npz", "h5", "SON", "xtf", "raw"])
+def test_lost_pings_are_gaps_and_what_fills_them_is_written(end: str, tmp_path: Path) -> None:
+    path = lossy(tmp_path)[end]
+    with pytest.warns(UserWarning, match="6 rows or columns that are zero throughout are taken for lost"):
+        recording = formats.read(path)
+    lost = np.zeros((100, 40), dtype=bool)
+    lost[30:36] = True
+    np.testing.assert_array_equal(np.isnan(recording.signals[0, 0]), lost)
+    filled = np.where(np.isnan(recording.signals), np.float32(0.5), recording.signals)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = formats.read(formats.write(recording.with_signals(filled), tmp_path / "out" / path.name))
+    np.testing.assert_allclose(again.signals[0, 0][lost], 0.5, atol=0.003)
+    np.testing.assert_array_equal(again.signals[0, 0][~lost], recording.signals[0, 0][~lost])
+    with pytest.warns(UserWarning, match="taken for lost"):
+        as_it_was = formats.read(formats.write(recording, tmp_path / "same" / path.name))
+    np.testing.assert_array_equal(as_it_was.signals, recording.signals)
+
+
+def test_few_and_many_lost_lines_of_a_picture_are_marked(tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(1, 200, (1000, 60)).astype(np.uint8)
+    levels[300:306] = levels[500:560] = 0  # fewer, and more, than what may be the outside of a fan
+    levels[:, 7] = 0
+    levels[-5:] = 0  # where the record ends, nothing was lost
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    with pytest.warns(UserWarning, match="67 rows or columns"):
+        recording = formats.read(tmp_path / "a.png")
+    lost = (levels == 0) & ((np.arange(1000) < 995)[:, None] | (np.arange(60) == 7))
+    np.testing.assert_array_equal(np.isnan(recording.signals[0, 0]), lost)
+    formats.write(recording.with_signals(np.nan_to_num(recording.signals, nan=0.2)), tmp_path / "b.png")
+    written = np.asarray(Image.open(tmp_path / "b.png"))
+    np.testing.assert_array_equal(written, np.where(lost, 51, levels))
+
+
+def test_a_lost_row_of_a_fan_is_filled_inside_of_it_alone(tmp_path: Path) -> None:
+    polar = np.random.default_rng(0).uniform(0.2, 0.8, (90, 50))
+    picture = np.rint(255 * np.nan_to_num(fan(polar, rows=120))).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "whole.png")
+    outside = np.isnan(formats.read(tmp_path / "whole.png").signals[0, 0])
+    assert outside.any(1)[60:64].all() and not outside[60:64].all()
+    torn = picture.copy()
+    torn[61:63] = 0
+    Image.fromarray(torn).save(tmp_path / "torn.png")
+    with pytest.warns(UserWarning, match="2 rows or columns"):
+        recording = formats.read(tmp_path / "torn.png")
+    gaps = np.isnan(recording.signals[0, 0])
+    assert gaps[61:63].all() and np.array_equal(np.delete(gaps, [61, 62], 0), np.delete(outside, [61, 62], 0))
+    formats.write(recording.with_signals(np.full_like(recording.signals, 0.4)), tmp_path / "b.png")
+    written = np.asarray(Image.open(tmp_path / "b.png"))
+    between = outside[60] & outside[63]
+    assert (written[61:63][:, between] == 0).all() and (written[61:63][:, ~between] == 102).all()
+    assert (np.delete(written, [61, 62], 0)[np.delete(outside, [61, 62], 0)] == 0).all()
+
+
+def test_lost_pings_of_a_waterfall_may_be_its_first_and_last(tmp_path: Path) -> None:
+    pings = [bytes(range(1, 21))] * 6
+    (tmp_path / "a.SON").write_bytes(son_bytes([bytes(20), *pings, bytes(20)]))
+    with pytest.warns(UserWarning, match="2 rows or columns"):
+        recording = formats.read(tmp_path / "a.SON")
+    assert np.isnan(recording.signals[0, 0]).any(1).tolist() == [True, *[False] * 6, True]
+
+
+def test_a_raster_of_few_echoes_has_lost_nothing(tmp_path: Path) -> None:
+    levels = np.zeros((40, 40), np.uint8)
+    levels[5, 5] = levels[30, 20] = 200
+    np.save(tmp_path / "a.npy", levels)
+    assert not np.isnan(formats.read(tmp_path / "a.npy").signals).any()
+
+
+@pytest.mark.parametrize("end", ["npz", "h5"])
+def test_gaps_of_a_mask_are_written_as_they_were_filled(end: str, tmp_path: Path) -> None:
+    import h5py
+
+    levels = np.random.default_rng(0).integers(1, 200, (12, 8)).astype(np.uint8)
+    mask = np.random.default_rng(1).random((12, 8)) > 0.2
+    path = tmp_path / f"a.{end}"
+    if end == "npz":
+        np.savez(path, echo=levels, mask=mask)
+    else:
+        with h5py.File(path, "w") as file:
+            file["echo"], file["mask"] = levels, mask
+    recording = formats.read(path)
+    assert np.array_equal(np.isnan(recording.signals[0, 0]), ~mask)
+    out = formats.write(recording.with_signals(np.nan_to_num(recording.signals, nan=0.8)), tmp_path / f"b.{end}")
+    stored = np.load(out) if end == "npz" else h5py.File(out)
+    np.testing.assert_array_equal(stored["echo"][()], np.where(mask, levels, 204))
+    np.testing.assert_array_equal(stored["mask"][()], mask, "it still says what was recorded")
+    stored.close()
+
+
+def test_a_mask_that_does_not_fit_gets_one_clear_line(tmp_path: Path) -> None:
+    import h5py
+
+    def wrong(file: h5py.File) -> None:
+        file["mask"] = np.ones((3, 5), bool)
+
+    def group(file: h5py.File) -> None:
+        file.create_group("mask")
+
+    def words(file: h5py.File) -> None:
+        file["mask"] = ["yes", "no"]
+
+    for number, (make, message) in enumerate(
+        ((wrong, r"a mask of shape \(3, 5\); expected \(2, 12, 8\)"), (group, "no data set"), (words, "no data set"))
+    ):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["echo"] = np.ones((2, 12, 8), np.uint8)
+            make(file)
+        with pytest.raises(DataError, match=message) as caught:
+            formats.read(tmp_path / f"{number}.h5")
+        assert f"{number}.h5" in str(caught.value)
+
+
+def record(folder: Path, name: str, channels: int, *, dat: bool, seed: int = 0) -> None:
+    """A Humminbird record of 40 pings of 40 samples, with or without its ``.DAT``."""
+    (folder / name).mkdir(parents=True)
+    for c in range(channels):
+        levels = np.random.default_rng((seed, c)).integers(1, 200, (40, 40)).astype(np.uint8)
+        (folder / name / f"B00{c}.SON").write_bytes(son_bytes([row.tobytes() for row in levels]))
+        (folder / name / f"B00{c}.IDX").write_bytes(b"\0" * 8)
+    if dat:
+        (folder / f"{name}.DAT").write_bytes(b"\0" * 64)
+
+
+def test_a_humminbird_record_is_one_source(tmp_path: Path) -> None:
+    for k in range(6):
+        record(tmp_path, f"R{k}", 2, dat=True, seed=k)
+    items = Sonar(tmp_path, size=16).everything()
+    assert set(items.groups.tolist()) == {f"R{k}.DAT" for k in range(6)}
+    assert items.class_names == ("",)
+    assert len({item.tobytes() for item in items.signals}) == len(items) == 6 * 2 * 9
+    before = items.sha256
+    changed = bytearray((tmp_path / "R1" / "B001.SON").read_bytes())
+    changed[-1] ^= 255
+    (tmp_path / "R1" / "B001.SON").write_bytes(changed)
+    assert Sonar(tmp_path, size=16).everything().sha256 != before, "what a .DAT reads belongs to its contents"
+    alone = Sonar(tmp_path / "R1.DAT", size=16).everything().sha256
+    (tmp_path / "R1" / "B001.SON").write_bytes(bytes(changed[:-1]) + b"\1")
+    assert Sonar(tmp_path / "R1.DAT", size=16).everything().sha256 != alone
+
+
+def test_lone_channels_of_a_record_stay_together(tmp_path: Path) -> None:
+    for k in range(6):
+        record(tmp_path, f"R{k}", 3, dat=k == 5, seed=k)
+    domain = Sonar(tmp_path, size=16)
+    items = domain.everything()
+    assert set(items.groups.tolist()) == {*(f"R{k}/B000.SON" for k in range(5)), "R5.DAT"}
+    assert items.class_names == ("",), "a record's folder is no class"
+    folders = [{name.split("/")[0] for name in domain.dataset(split).names.tolist()} for split in ("train", "test")]
+    assert not folders[0] & folders[1] and folders[1]
+    channels = Sonar(tmp_path, size=16, include="B00*").everything()
+    assert "R5/B000.SON" in channels.groups, "where the .DAT is not asked for, its channels are read alone"
+
+
+def test_the_real_humminbird_record_is_read_once(test_data: Path) -> None:
+    items = Sonar(test_data / "sonar" / "raw" / "humminbird").everything()
+    assert (set(items.groups.tolist()), items.class_names) == ({"test.DAT"}, ("",))
+    assert len({item.tobytes() for item in items.signals}) == len(items) == 192

@@ -67,8 +67,9 @@ class Digits(Domain):
     def dataset(self, split: Split) -> SignalSet:
         """The pictures of a split, with labels where there are classes.
 
-        An official test split stays what it is, and a twelfth of the training split is for validation; without one, 80,
-        10 and 10 % of the pictures. Training pictures of the same pixels are in one group.
+        An official test split stays what it is, as does one for validation; without the latter a twelfth of the training
+        split is for validation, without the former a tenth of it for the test; without any, 80, 10 and 10 % of the
+        pictures. Training pictures of the same pixels are in one group.
 
         Raises:
             DataError: when the data are missing, empty or unreadable, or too few to be split.
@@ -145,7 +146,7 @@ class Digits(Domain):
     def _from_folder(self, found: Found) -> tuple[SignalSet, np.ndarray[Any, Any]]:
         """Pictures in folders: decoded as faces are, corrupt ones left out."""
         names = tuple(path.relative_to(found.root).as_posix() for path in found.files)
-        labels, test, classes = folder_labels(found.files, found.root)
+        labels, stated, classes = folder_labels(found.files, found.root)
         pictures = Pictures(
             names=names,
             groups=names,
@@ -153,17 +154,27 @@ class Digits(Domain):
             sha256=found.sha256,
             source=found.source,
             unused=found.unused,
-            splits=None if test is None else ("stated",) * len(names),
+            splits=None if stated is None else tuple(stated.tolist()),
         )
         decoded = decode(pictures, size=self.size, color=self.color, crop="none")
-        splits = _splits(decoded.groups.tolist(), test)[decoded.kept]
-        kept = None if labels is None else labels[decoded.kept]
-        return replace(decoded.items, labels=kept, class_names=classes), splits
+        parts = [""] * len(names) if stated is None else stated.tolist()
+        first: dict[tuple[str, int], str] = {}
+        twins = zip(parts, decoded.twins.tolist(), names, strict=True)
+        groups = [first.setdefault((part, twin), name) for part, twin, name in twins]
+        kept = decoded.kept
+        items = replace(
+            decoded.items,
+            groups=np.asarray(groups)[kept],
+            labels=None if labels is None else labels[kept],
+            class_names=classes,
+        )
+        return items, _splits(groups, stated)[kept]
 
 
 def _arrays(read: Labelled, size: int, color: bool) -> dict[str, np.ndarray[Any, Any]]:
     """What the cache keeps: pictures in one size, labels, splits, and the first of the same pixels."""
     signals = _sized(read.images, size, color)
+    stated = None if read.test is None else np.where(read.test, "test", "train")
     seen: dict[tuple[bool, bytes], int] = {}
     twins = np.empty(len(signals), dtype=np.int64)
     for i, picture in enumerate(signals):
@@ -172,17 +183,18 @@ def _arrays(read: Labelled, size: int, color: bool) -> dict[str, np.ndarray[Any,
     arrays = {
         "signals": signals,
         "twins": twins,
-        "splits": _splits([str(twin) for twin in twins.tolist()], read.test),
+        "splits": _splits([str(twin) for twin in twins.tolist()], stated),
         "classes": np.frombuffer(json.dumps(read.class_names).encode(), dtype=np.uint8),
     }
     return arrays if read.labels is None else {**arrays, "labels": read.labels}
 
 
-def _splits(groups: list[str], test: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
-    """The index in ``SPLITS`` of each item."""
-    val, share = (0.1, 0.1) if test is None else (VALIDATION, 0.0)
-    named = assign_splits(groups, val=val, test=share)
-    named = named if test is None else np.where(test, "test", named)
+def _splits(groups: list[str], stated: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
+    """The index in ``SPLITS`` of each item; a part that is not stated is taken out of the training part."""
+    parts = set() if stated is None else set(stated.tolist())
+    val = 0.1 if stated is None else 0.0 if "val" in parts else VALIDATION
+    named = assign_splits(groups, val=val, test=0.0 if "test" in parts else 0.1)
+    named = named if stated is None else np.where(stated == "train", named, stated)
     return np.asarray([SPLITS.index(name) for name in named.tolist()], dtype=np.int8)
 
 

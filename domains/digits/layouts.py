@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ EXPECTED = (
 )
 MEND = "give another path with --data"
 TRAIN, TEST = ("train", "training"), ("t10k", "test", "testing")
+PARTS = {"test": TEST, "val": ("val", "valid", "validation"), "train": TRAIN}
+"""What folders of a split are called."""
 
 
 @dataclass(frozen=True)
@@ -247,20 +250,33 @@ def _find_embedded() -> Found:
 def folder_labels(files: Sequence[Path], root: Path) -> tuple[Array | None, Array | None, tuple[str, ...]]:
     """Labels, official split and class names of pictures in folders.
 
-    The class is the folder that a picture lies in; the split is that of a folder called train or test above it, where
-    there is one for every picture.
+    The class is the folder that a picture lies in; the split is that of a folder called train, val or test (see
+    :data:`PARTS`) above it, where there is one for every picture, some of them for training. Where only some pictures have
+    one, that is said.
+
+    Returns:
+        (n,) class indices or ``None``, (n,) names of splits or ``None``, and one name a class.
     """
-    parts = [path.relative_to(root).parts[:-1] for path in files]
-    lowered = [[part.lower() for part in part_] for part_ in parts]
-    is_test = [any(name in TEST for name in names) for names in lowered]
-    stated = all(any(name in (*TRAIN, *TEST) for name in names) for names in lowered)
-    bare = [[p for p in part if p.lower() not in (*TRAIN, *TEST)] for part in parts]
+    folders = [path.relative_to(root).parts[:-1] for path in files]
+    known = {name for names in PARTS.values() for name in names}
+    parts = [_part(folder) for folder in folders]
+    bare = [[name for name in folder if name.lower() not in known] for folder in folders]
+    stated = None if len({*parts} - {""}) < 2 or "train" not in parts else np.asarray(parts)
+    if stated is not None and "" in parts:
+        told = f"{root}: {parts.count('')} of {len(parts)} pictures lie in no folder called train, val or test"
+        warnings.warn(f"{told}; all are split by a hash, whatever such folders state", stacklevel=2)
+        stated = None
     if not all(bare):
-        return None, _either(np.asarray(is_test)) if stated else None, ()
-    names = sorted({part[-1] for part in bare})
+        return None, stated, ()
+    names = sorted({folder[-1] for folder in bare})
     index = {name: i for i, name in enumerate(names)}
-    labels = np.asarray([index[part[-1]] for part in bare], dtype=np.int64)
-    return labels, _either(np.asarray(is_test)) if stated else None, tuple(names)
+    return np.asarray([index[folder[-1]] for folder in bare], dtype=np.int64), stated, tuple(names)
+
+
+def _part(folder: Sequence[str]) -> str:
+    """The split that a picture's folders state, or an empty string."""
+    lowered = {name.lower() for name in folder}
+    return next((part for part, names in PARTS.items() if lowered & {*names}), "")
 
 
 def is_picture(path: Path) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from domains.decoding import FORMATS
@@ -44,23 +45,37 @@ def find_faces(data: Path | None) -> Pictures:
 def find_folder(folder: Path) -> Pictures | None:
     """Any folder of pictures, searched recursively.
 
-    A picture's group is its sub-folder (a person) where every picture lies in one and there are at least
-    three, else its own name without the ending.
+    A picture's group is its folder (a person, with all of that person's sessions) on the first level on which there are
+    at least three; of a picture above that level, or where there is no such level, its own name without the ending.
     """
     paths, others = find_pictures(folder)
     if not paths:
         return None
-    folders = [path.relative_to(folder).parent.as_posix() for path in paths]
-    by_folder = "." not in folders and len(set(folders)) >= 3
-    groups = tuple(folders) if by_folder else tuple(path.stem for path in paths)
+    inside = [path.relative_to(folder).parent.parts for path in paths]
+    level = _level_of_people(inside)
+    people = ["/".join(parts[:level]) if len(parts) >= level else "" for parts in inside]
+    names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    groups = tuple(person or path.stem for person, path in zip(people, paths, strict=True))
+    alone = [name for name, person in zip(names, people, strict=True) if level and not person]
+    told = f"; {len(alone)} of the pictures lie in no person's folder" if alone else ""
+    if alone:
+        warnings.warn(f"{folder}: {few(alone, 3)} in no person's folder: each is a group of its own", stacklevel=2)
     return Pictures(
-        names=tuple(path.relative_to(folder).as_posix() for path in paths),
+        names=names,
         groups=groups,
         load=path_loader(paths),
         sha256=content_sha256(paths, folder),
-        source=f"{folder} ({len(paths)} pictures in {len(set(groups))} groups)",
+        source=f"{folder} ({len(paths)} pictures in {len(set(groups))} groups{told})",
         unused=tuple(others),
     )
+
+
+def _level_of_people(folders: Sequence[tuple[str, ...]]) -> int:
+    """The first level on which there are at least three folders, from 1; 0 where there is none."""
+    for level in range(1, max(map(len, folders)) + 1):
+        if len({parts[:level] for parts in folders if len(parts) >= level}) >= 3:
+            return level
+    return 0
 
 
 def find_pairs(folder: Path) -> Pictures | None:

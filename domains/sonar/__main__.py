@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import torch
 
 import vaegan
 from domains.sonar.anomaly import evaluate
-from domains.sonar.classifier import augmentation_gain, tensors
+from domains.sonar.classifier import DebrisFeatures, augmentation_gain, recalls, tensors
 from domains.sonar.metrics import without_truth
 from domains.sonar.sonar import Sonar
-from vaegan.errors import UserError
+from vaegan.domain import Recording
+from vaegan.errors import DataError, UserError
 from vaegan.run import Run
 
 
@@ -48,14 +50,38 @@ def anomaly(run: Run, domain: Sonar) -> dict[str, float]:
     return {"normal": int((~new).sum()), "novel": int(new.sum()), **found}
 
 
+def classes(run: Run, domain: Sonar, *, each: int = 50, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Whether frames show the class that they were drawn for, as the classifier of real frames sees it.
+
+    Returns:
+        Of the test frames and of ``each`` draws a class, for each class the share in which the classifier finds it, and
+        under ``mean`` their mean.
+
+    Raises:
+        UserError: where the model knows no classes.
+    """
+    _knows_classes(run)
+    judge = DebrisFeatures(domain.dataset("train"), domain.to_model).model
+    asked = torch.arange(run.model.classes).repeat(each)
+    frames = {"test frames": tensors(domain.dataset("test"), domain.to_model)}
+    frames["drawn"] = run.draws()(len(asked), seed, asked).clamp(-1, 1), asked
+    if run.extras.prior is not None:
+        frames["drawn from the mixture"] = run.draws(mixture=True)(len(asked), seed, asked).clamp(-1, 1), asked
+    names = domain.dataset("train").class_names
+    found = {}
+    for name, (x, labels) in frames.items():
+        shares = recalls(judge, x, labels)
+        found[name] = {"mean": float(np.mean(list(shares.values())))} | {names[k]: v for k, v in shares.items()}
+    return found
+
+
 def gain(run: Run, domain: Sonar, *, rare: int = 3, each: int = 60) -> dict[str, float]:
     """What generated frames of the rarest classes bring to the classifier; see :func:`augmentation_gain`.
 
     Raises:
         UserError: where the model knows no classes.
     """
-    if not run.model.classes:
-        raise UserError("the run's model knows no classes", expected="a conditional run", mend="train sonar/generate")
+    _knows_classes(run)
     train, test = (tensors(domain.dataset(split), domain.to_model) for split in ("train", "test"))
     counts = np.bincount(train[1].numpy(), minlength=run.model.classes).astype(float)
     counts[counts == 0] = np.inf
@@ -65,21 +91,49 @@ def gain(run: Run, domain: Sonar, *, rare: int = 3, each: int = 60) -> dict[str,
     return augmentation_gain(train, test, (drawn, labels), run.model.classes)
 
 
+def _knows_classes(run: Run) -> None:
+    if not run.model.classes:
+        raise UserError("the run's model knows no classes", expected="a conditional run", mend="train sonar/generate")
+
+
 def measure(run: Run, files: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Measures without a truth of files, restored as they are."""
-    found = {}
+    """Measures without a truth of files, restored as they are.
+
+    Returns:
+        The measures of each file by its path; of several channels (or frames) each by its number too, as ``path#0``.
+
+    A channel in which nothing can be measured is left out of several, with a warning.
+
+    Raises:
+        DataError: for a file that cannot be read, or in which nothing can be measured.
+    """
+    found: dict[str, dict[str, float]] = {}
     for path in files:
         recording = run.domain.read(path)
         restored = run.restore(recording).recording
-        pair = (np.asarray(part.signals[0, 0], dtype=np.float64) for part in (restored, recording))
-        found[str(path)] = without_truth(*pair)
+        found |= _measured(path, restored, recording)
+    return found
+
+
+def _measured(path: Path, restored: Recording, recording: Recording) -> dict[str, dict[str, float]]:
+    found, failed = {}, {}
+    for number, pair in enumerate(zip(restored.signals, recording.signals, strict=True)):
+        name = f"{path}#{number}" if len(recording.signals) > 1 else str(path)
+        try:
+            found[name] = without_truth(*(np.asarray(part[0], dtype=np.float64) for part in pair))
+        except DataError as error:
+            failed[name] = error
+    for name, error in failed.items():
+        if not found:
+            raise DataError(f"{name}: {error.found}", expected=error.expected, mend=error.mend)
+        warnings.warn(f"{name} is left out: {error}", stacklevel=3)
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 2 for a user's mistake, in one line."""
     parser = argparse.ArgumentParser(prog="python -m domains.sonar", description=__doc__)
-    parser.add_argument("what", choices=("anomaly", "gain", "measure"))
+    parser.add_argument("what", choices=("anomaly", "classes", "gain", "measure"))
     parser.add_argument("run", type=Path)
     parser.add_argument("files", type=Path, nargs="*", help="for measure: files to restore")
     parsed = parser.parse_args(arguments)
@@ -88,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.what == "measure":
             found: object = measure(run, parsed.files)
         else:
-            found = anomaly(run, domain) if parsed.what == "anomaly" else gain(run, domain)
+            found = {"anomaly": anomaly, "classes": classes, "gain": gain}[parsed.what](run, domain)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

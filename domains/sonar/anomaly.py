@@ -39,6 +39,7 @@ class Normal:
         precision: (d, d) inverse of their covariance, shrunk (Ledoit and Wolf 2004).
         frames: (n, f) features of every normal frame, in units of their own spread.
         centre, scale: of those features before they were standardised.
+        variances: (layers,) of each hidden layer, over all of its channels and places.
     """
 
     mean: Tensor
@@ -46,6 +47,7 @@ class Normal:
     frames: Tensor
     centre: Tensor
     scale: Tensor
+    variances: Tensor
 
 
 def _vaegan(model: Model) -> VAEGAN:
@@ -76,23 +78,27 @@ def maps(
     mask: Bool[Tensor, "batch 1 rows columns"] | None = None,
     normal: Normal | None = None,
 ) -> dict[str, Float[Tensor, "batch 1 rows columns"]]:
-    """Score maps of frames in model units, higher where they are less normal; ``density`` only with ``normal``."""
+    """Score maps of frames in model units, higher where they are less normal.
+
+    Only ``reconstruction`` without ``normal``: the others are in units of normal frames. No frame's maps depend on the
+    other frames.
+    """
     model = _vaegan(model)
     rebuilt = model.decode(model.encode(y, mask).posterior.mean, None)
     if mask is not None:
         rebuilt = torch.where(mask, rebuilt, y)
     error = F.avg_pool2d((y - rebuilt).square(), SMOOTH, 1, SMOOTH // 2, count_include_pad=False)
+    if normal is None:
+        return {"reconstruction": error}
     real, fake = _hidden(model, y), _hidden(model, rebuilt)
     difference = torch.zeros_like(y)
-    for a, b in zip(real, fake, strict=True):
-        far = (a - b).square().mean(1, keepdim=True) / (a.var() + 1e-6)
+    for a, b, variance in zip(real, fake, normal.variances, strict=True):
+        far = (a - b).square().mean(1, keepdim=True) / (variance + 1e-6)
         difference = difference + F.interpolate(far, y.shape[-2:], mode="bilinear", align_corners=False)
-    found = {"reconstruction": error, "difference": difference / len(real)}
-    if normal is not None:
-        centred = _grid(real).movedim(1, -1) - normal.mean
-        distance = torch.einsum("...i,ij,...j->...", centred, normal.precision, centred)[:, None]
-        found["density"] = F.interpolate(distance, y.shape[-2:], mode="bilinear", align_corners=False)
-    return found
+    centred = _grid(real).movedim(1, -1) - normal.mean
+    distance = torch.einsum("...i,ij,...j->...", centred, normal.precision, centred)[:, None]
+    density = F.interpolate(distance, y.shape[-2:], mode="bilinear", align_corners=False)
+    return {"reconstruction": error, "difference": difference / len(real), "density": density}
 
 
 @torch.no_grad()
@@ -107,16 +113,25 @@ def learn_normal(model: Model, y: Float[Tensor, "n 1 rows columns"], *, batch: i
     if len(y) < 8:
         raise DataError(f"{len(y)} normal frames", expected="at least 8", mend="give more --data")
     model = _vaegan(model)
-    places, items = [], []
+    places, items, moments = [], [], []
     for part in y.split(batch):
         layers = _hidden(model, part)
+        moments.append(torch.stack([_moments(layer) for layer in layers]))
         places.append(_grid(layers).movedim(1, -1).flatten(0, -2))
         items.append(_quarters(layers))
     fit = LedoitWolf().fit(torch.cat(places).double().numpy())
     mean, precision = (torch.from_numpy(np.asarray(v)).to(y) for v in (fit.location_, fit.precision_))
     frames = torch.cat(items)
     centre, scale = frames.mean(0), frames.std(0) + 1e-9
-    return Normal(mean, precision, (frames - centre) / scale, centre, scale)
+    count, first, second = torch.stack(moments).sum(0).unbind(1)
+    variances = (second / count - (first / count).square()).clamp(min=0.0).to(y)
+    return Normal(mean, precision, (frames - centre) / scale, centre, scale, variances)
+
+
+def _moments(layer: Tensor) -> Float[Tensor, "3"]:
+    """Number of values, their sum and the sum of their squares, in double precision."""
+    values = layer.double()
+    return torch.stack([values.new_tensor(float(values.numel())), values.sum(), values.square().sum()])
 
 
 @torch.no_grad()

@@ -17,6 +17,9 @@ LEAST_OUTSIDE = 0.02
 
 MOST_SATURATED = 0.5
 
+MOST_LOST = 0.5
+"""Share of the rows, or columns, that may be zero throughout and count as lost; a raster of more is merely sparse."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -38,8 +41,51 @@ class Frame:
 def outside_fan(echo: Float[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "rows columns"]:
     """True outside of a fan: exact zeros that reach the raster's border, where there are many of them.
 
-    Shadows are zeros too; a shadow that touches no border stays a part of the picture.
+    Shadows are zeros too; a shadow that touches no border stays a part of the picture. So does a line that was lost,
+    but for what lies between the outside of its neighbours; see :func:`lost_lines`.
     """
+    lost = lost_lines(echo)
+    outside = _reaching_the_border(echo[~lost[0]][:, ~lost[1]])
+    # Of each line the last one that was kept before it, and the first one after it; of one that was kept: itself.
+    before = [np.cumsum(~lines) - 1 for lines in lost]
+    after = [last + lines for last, lines in zip(before, lost, strict=True)]
+    found = np.ones(echo.shape, dtype=bool)
+    for rows in (before[0], after[0]):
+        for columns in (before[1], after[1]):
+            found &= outside[np.ix_(rows, columns)]
+    return found
+
+
+def lost_lines(
+    echo: Float[np.ndarray, "rows columns"], *, edges: bool = False
+) -> tuple[Bool[np.ndarray, " rows"], Bool[np.ndarray, " columns"]]:
+    """Rows and columns that were lost: zero throughout, at least half of them known, between lines with echoes.
+
+    Zeros before the first line with echoes and after the last one are where the record ends, or the outside of a fan.
+
+    Args:
+        echo: amplitudes; NaN is unknown.
+        edges: whether rows are lost before the first and after the last one with echoes too, as the pings of a waterfall
+            are.
+    """
+    known = ~np.isnan(echo)
+    heard = known & (echo != 0)
+    return _lost(heard, known, axis=0, edges=edges), _lost(heard, known, axis=1, edges=False)
+
+
+def _lost(heard: np.ndarray[Any, Any], known: np.ndarray[Any, Any], *, axis: int, edges: bool) -> np.ndarray[Any, Any]:
+    """Of the lines along an axis, those that were lost."""
+    echoes = heard.any(1 - axis)
+    lost: np.ndarray[Any, Any] = ~echoes & (known.mean(1 - axis) >= 0.5)
+    places = np.flatnonzero(echoes)
+    if places.size and not edges:
+        lost[: places[0]] = False
+        lost[places[-1] + 1 :] = False
+    return lost if lost.sum() <= MOST_LOST * (lost.sum() + places.size) else np.zeros_like(lost)
+
+
+def _reaching_the_border(echo: Float[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "rows columns"]:
+    """Connected zeros that touch the border, where they are many."""
     from scipy import ndimage
 
     zero = echo == 0
@@ -78,8 +124,10 @@ def windows(echo: Float[np.ndarray, "rows columns"], size: int) -> Float[np.ndar
     Windows of which less than a quarter is known are left out, as are those that are zero everywhere.
     """
     rows, columns = echo.shape
-    padded = np.full((max(rows, size), max(columns, size)), np.nan, dtype=np.float32)
-    padded[:rows, :columns] = echo
+    padded = np.asarray(echo, dtype=np.float32)
+    if min(rows, columns) < size:
+        padded = np.full((max(rows, size), max(columns, size)), np.nan, dtype=np.float32)
+        padded[:rows, :columns] = echo
     cuts = [padded[i : i + size, j : j + size] for i in starts(rows, size) for j in starts(columns, size)]
     kept = [cut for cut in cuts if (~np.isnan(cut)).mean() >= LEAST_KNOWN and np.nanmax(cut) > 0]
     return np.stack(kept) if kept else np.zeros((0, size, size), dtype=np.float32)

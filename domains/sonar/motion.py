@@ -14,14 +14,15 @@ from vaegan.degradation import Level, Measurement
 from vaegan.degradation.base import per_sample, uniform
 
 SHORTEST, LONGEST = 1, 6
-"""Lines of a run that is lost at once."""
+"""Lines of a run that is lost at once, each length as often."""
+_HALVINGS = 30
 
 
 class LostLines(EchoDegradation):
     """Lines without samples, in runs of one to six: missing pings (rows), or beams that dropped out (columns).
 
     Args:
-        share: of the lines that are lost, on average; runs may overlap.
+        share: of the lines that are lost, on average, those at the edges as often as others; runs may overlap.
         along: whether lines are ``rows`` or ``columns``.
         marked: whether the record says which lines are missing; else they are zeros without a mask.
         scaling, clip: see :class:`EchoDegradation`.
@@ -46,15 +47,31 @@ class LostLines(EchoDegradation):
     def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
         """Loses lines."""
         n = u.shape[axis_of(self.along)]
-        mean_run = 0.5 * (SHORTEST + LONGEST)
-        begins = uniform((len(u), n), u, generator) < level.unsqueeze(1) / mean_run
-        length = SHORTEST + (uniform((len(u), n), u, generator) * (LONGEST - SHORTEST + 1)).long()
-        places = torch.arange(n, device=u.device)
-        since = places.view(1, -1, 1) - places.view(1, 1, -1)  # line, run's first line
+        before = LONGEST - 1  # a run may have begun before the first line
+        begins = uniform((len(u), before + n), u, generator) < _beginning(level).unsqueeze(1)
+        length = SHORTEST + (uniform((len(u), before + n), u, generator) * (LONGEST - SHORTEST + 1)).long()
+        places = torch.arange(-before, n, device=u.device)
+        since = places[before:].view(1, -1, 1) - places.view(1, 1, -1)  # line, run's first line
         lost = (begins.unsqueeze(1) & (since >= 0) & (since < length.unsqueeze(1))).any(2)
         shape = (len(u), 1, n, 1) if self.along == "rows" else (len(u), 1, 1, n)
         seen = ~lost.view(shape).expand(len(u), 1, *u.shape[2:])
         return Measurement(torch.where(seen, u, 0.0), seen if self.marked else None)
+
+
+def _beginning(share: Tensor) -> Tensor:
+    """The probability (batch,) that a run begins at a line, for a share of lines that are lost.
+
+    A line is there if no run that began k lines before it is longer than k: ``1 - share = Π (1 - p P(length > k))``. The
+    product falls with p, which is found by halving.
+    """
+    longer = [min(1.0, (LONGEST - k) / (LONGEST - SHORTEST + 1)) for k in range(LONGEST)]
+    low, high = torch.zeros_like(share), torch.ones_like(share)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        there = torch.stack([1 - middle * p for p in longer]).prod(0)
+        enough = 1 - there >= share
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    return low
 
 
 class Smear(EchoDegradation):

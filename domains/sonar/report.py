@@ -22,6 +22,9 @@ from vaegan.errors import DataError
 Restore = Callable[[Recording], Recording]
 FILES = 3
 MOST_SAMPLES = 4_000_000
+"""Of a file; a longer one is shown by its first pings."""
+CHANNELS = 2
+"""That are shown of a file."""
 MEANINGS = {
     "enl_observed": "equivalent looks of homogeneous windows, before",
     "enl": "the same, after",
@@ -72,10 +75,17 @@ def _recordings(test: SignalSet, root: Path | None) -> list[tuple[str, Recording
     names.sort(key=lambda name: (Path(name).suffix.lower() in formats.PICTURES, -(folder / name).stat().st_size, name))
     found = []
     for name in names[:FILES]:
-        recording = formats.read(folder / name)
-        if recording.signals.size <= MOST_SAMPLES:
-            found.append((name, recording))
+        found.append((name, _cropped(formats.read(folder / name))))
     return found
+
+
+def _cropped(recording: Recording) -> Recording:
+    """A recording of more samples than are shown, as the first pings of its first channels."""
+    signals = recording.signals
+    if signals.size > MOST_SAMPLES:
+        signals = signals[:CHANNELS]
+        signals = signals[:, :, : max(1, MOST_SAMPLES // (signals.size // signals.shape[2]))].copy()
+    return recording.with_signals(signals)
 
 
 def _first(recording: Recording) -> np.ndarray[Any, Any]:
@@ -86,7 +96,7 @@ def _views(recording: Recording, restored: Recording) -> str:
     """A frame of a picture is a fan already; a polar raster is shown as one; pings are a waterfall."""
     before, after = np.asarray(recording.signals), np.asarray(restored.signals)
     after = np.where(np.isnan(before), np.nan, after)
-    parts = [before_and_after(before[:2], after[:2])]
+    parts = [before_and_after(before[:CHANNELS], after[:CHANNELS])]
     polar = recording.format in ("Oculus", "simulated", "NPY", "NPZ", "HDF5")
     if polar and not isinstance(recording.metadata, EchoPicture):
         pair = [grey(thumbnail(fan(part[0, 0]))) for part in (before, after)]

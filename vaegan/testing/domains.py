@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -19,6 +21,9 @@ INSPECTED = 512
 
 MOST_OUTSIDE = 0.01
 """Share of values that may lie outside of ``spec.value_range``."""
+
+MOST_SHARED = 0.01
+"""Share of a split's items that may be items of another split too: official splits of well-known data have a few."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class Check:
 def check_domain(domain: Domain) -> list[Check]:
     """Checks the contract of a domain: its spec, its splits, its units and its degradations.
 
-    Values are looked at in up to 512 items a split. What stands on a failed part is left out: without a spec
-    nothing else is checked, without signals the units are not.
+    Values, and whether an item is in two splits, are looked at in up to 512 items a split. What stands on a failed part is
+    left out: without a spec nothing else is checked, without signals the units are not.
 
     Args:
         domain: the domain, on the data that it shall be checked with.
@@ -103,9 +108,9 @@ def _check_spec(domain: Domain) -> str:
     return f"{spec.dims}D signals of shape {spec.shape} in {spec.unit}, values in {spec.value_range}."
 
 
-def _inspected(signals: SignalSet) -> np.ndarray:  # type: ignore[type-arg]
+def _inspected(signals: SignalSet, name: str = "signals") -> np.ndarray:  # type: ignore[type-arg]
     rows = np.unique(np.linspace(0, len(signals) - 1, min(len(signals), INSPECTED)).astype(np.int64))
-    return np.asarray(signals.signals[rows])
+    return np.asarray(getattr(signals, name)[rows])
 
 
 def _check_signals(signals: SignalSet, split: str, spec: SignalSpec) -> str:
@@ -115,21 +120,44 @@ def _check_signals(signals: SignalSet, split: str, spec: SignalSpec) -> str:
         array = getattr(signals, name)
         if array is not None and tuple(array.shape[1:]) != spec.shape:
             raise ContractError(f"{split!r} has {name} of shape {tuple(array.shape)}, expected (n, *{spec.shape}).")
-    values = _inspected(signals).astype(np.float64)
+    found = _check_values(_inspected(signals).astype(np.float64), repr(split), spec)
+    if signals.observed is not None:
+        observed = _check_values(_inspected(signals, "observed").astype(np.float64), f"{split!r}, observed,", spec)
+        found = f"{found}; observed, {observed}"
+    _check_labels(signals, split)
+    return f"{len(signals)} signals of {len(set(signals.groups.tolist()))} groups; {found}."
+
+
+def _check_values(values: np.ndarray, where: str, spec: SignalSpec) -> str:  # type: ignore[type-arg]
     broken = int((np.isinf(values) if spec.gaps else ~np.isfinite(values)).sum())
     if broken:
-        raise ContractError(f"{split!r} has {broken} of {values.size} values that are not finite.")
+        raise ContractError(f"{where} has {broken} of {values.size} values that are not finite.")
     low, high = spec.value_range
     outside = float(((values < low) | (values > high)).mean())
     found = f"{100 * outside:.2f} % of the values lie outside of {spec.value_range} {spec.unit}"
     if outside > MOST_OUTSIDE:
         raise ContractError(
-            f"{split!r}: {found} (they go from {np.nanmin(values):g} to {np.nanmax(values):g}), "
+            f"{where}: {found} (they go from {np.nanmin(values):g} to {np.nanmax(values):g}), "
             f"expected at most {100 * MOST_OUTSIDE:g} %; widen spec.value_range or mend the unit."
         )
     if np.isnan(values).any(axis=1).sum() * values.shape[1] != np.isnan(values).sum():
-        raise ContractError(f"{split!r} has gaps in some channels only, expected NaN in every channel of a gap.")
-    return f"{len(signals)} signals of {len(set(signals.groups.tolist()))} groups; {found}."
+        raise ContractError(f"{where} has gaps in some channels only, expected NaN in every channel of a gap.")
+    return found
+
+
+def _check_labels(signals: SignalSet, split: str) -> None:
+    if signals.labels is None:
+        return
+    labels, count = np.asarray(signals.labels), len(signals.class_names)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ContractError(
+            f"{split!r} has labels of shape {labels.shape} and type {labels.dtype}, expected whole numbers (n,)."
+        )
+    least, greatest = int(labels.min()), int(labels.max())
+    if least < 0 or greatest >= count:
+        raise ContractError(
+            f"{split!r} has labels from {least} to {greatest}, expected indices of its {count} class_names, from 0."
+        )
 
 
 def _check_groups(sets: dict[str, SignalSet]) -> str:
@@ -141,7 +169,21 @@ def _check_groups(sets: dict[str, SignalSet]) -> str:
                 f"{len(shared)} groups are in both {first} and {second} ({', '.join(shared[:3])}), "
                 "expected none; vaegan.data.assign_splits keeps every group in one split."
             )
-    return "No group is in two splits."
+    found = {}
+    for split, signals in sets.items():
+        items = _inspected(signals) + 0  # -0 is 0
+        found[split] = [hashlib.sha256(item.tobytes()).digest() for item in items]
+    copies = 0
+    for one, other in permutations(SPLITS, 2):
+        elsewhere = set(found[other])
+        twins = sum(digest in elsewhere for digest in found[one])
+        copies += twins
+        if twins > MOST_SHARED * len(found[one]):
+            raise ContractError(
+                f"{twins} of {len(found[one])} items of {one} are in {other} too, "
+                f"expected at most {100 * MOST_SHARED:g} %: give copies one group."
+            )
+    return "No group is in two splits" + (f", but {copies} of the items that were looked at are." if copies else ".")
 
 
 def _check_units(domain: Domain, signals: SignalSet) -> str:

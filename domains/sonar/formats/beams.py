@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from domains.sonar.formats.common import check_shape, full_scale, to_echo, to_samples
+from domains.sonar.formats.common import Array, check_shape, full_scale, mark_lost, to_echo, to_samples
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 from vaegan.files import complete
@@ -25,10 +26,10 @@ class Beams:
 
 
 def read(path: Path) -> Recording:
-    """All rasters of a file: (n, 1, ranges, beams), NaN where ``mask`` is False.
+    """All rasters of a file: (n, 1, ranges, beams), NaN where ``mask`` is False and in lines that are zero throughout.
 
     Raises:
-        DataError: when it is no HDF5 file, or has no such data set.
+        DataError: when it is no HDF5 file, has no such data set, or a mask that does not fit it.
     """
     import h5py
 
@@ -37,7 +38,7 @@ def read(path: Path) -> Recording:
             if NAME not in file or not isinstance(file[NAME], h5py.Dataset):
                 raise DataError(f"{path} holds {', '.join(file) or 'nothing'}", expected=f"a data set named {NAME}")
             samples = file[NAME][()]
-            mask = file["mask"][()].astype(bool) if "mask" in file else None
+            mask = _mask(file, samples.shape, path)
     except OSError as error:
         raise DataError(f"{path} is no HDF5 file that can be read ({error})", mend="give another file") from error
     if samples.ndim not in (2, 3) or samples.dtype.kind not in "uif" or not samples.size:
@@ -45,12 +46,28 @@ def read(path: Path) -> Recording:
     scale = full_scale(samples, str(path))
     echo = to_echo(samples, scale).reshape(-1, 1, *samples.shape[-2:])
     if mask is not None:
-        echo = np.where(np.broadcast_to(mask, samples.shape).reshape(echo.shape), echo, np.float32(np.nan))
+        echo = np.where(mask.reshape(echo.shape), echo, np.float32(np.nan))
+    mark_lost(echo, path)
     return Recording(echo, path, "HDF5", Beams(path, scale))
 
 
+def _mask(file: Any, shape: tuple[int, ...], path: Path) -> Array | None:
+    """What was recorded, in the shape of the echoes; ``None`` where the file does not say."""
+    import h5py
+
+    if "mask" not in file:
+        return None
+    stored = file["mask"]
+    if not isinstance(stored, h5py.Dataset) or stored.dtype.kind not in "biuf":
+        raise DataError(f"{path}: mask is no data set of numbers", expected="True where something was recorded")
+    try:
+        return np.broadcast_to(stored[()].astype(bool), shape)
+    except ValueError:
+        raise DataError(f"{path}: a mask of shape {stored.shape}", expected=f"{shape}") from None
+
+
 def write(recording: Recording, path: Path) -> Path:
-    """Copies the file and changes its echoes; all other data sets and attributes stay."""
+    """Copies the file and changes its echoes, gaps as they were filled; all other data sets and attributes stay."""
     import h5py
 
     meta = recording.metadata

@@ -10,39 +10,65 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from domains.sonar.frames import lost_lines
 from vaegan.errors import DataError
 from vaegan.files import write_file
 
 Array = np.ndarray[Any, Any]
+TOPS = (255.0, 32767.0, 65535.0)
+"""Full scales of 8 bits, of 16 bits with the sign bit unused, and of 16 bits."""
 
 
 def full_scale(samples: Array, where: str) -> float:
     """What stands for 1: the largest value that the type of whole numbers holds, or that the samples suggest.
 
-    Samples of 16 bits that never go above 255 are 8-bit data in a wider type, and are scaled as such, with a warning:
-    taken for 16 bits they would be black. So are those of which none is above 32,767: some recorders leave the sign bit
-    unused.
+    Samples that never go above 255, or in a type of 32 or 64 bits above 65,535, are data of 8 or 16 bits in a wider type,
+    and are scaled as such, with a warning: taken for what the type holds they would be black. So are those of 16 bits of
+    which none is above 32,767: some recorders leave the sign bit unused.
 
     Args:
         samples: whole numbers or floats.
         where: the file's name, for the warning.
     """
-    highest = float(samples[np.isfinite(samples)].max(initial=0))
+    highest = _highest(samples)
     if samples.dtype.kind == "f":
         if highest <= 1.0:
             return 1.0
-        return next((top for top in (255.0, 32767.0, 65535.0) if highest <= top), highest)
-    top = float(np.iinfo(samples.dtype).max)
-    if samples.dtype.itemsize > 1 and 0 < highest <= 255:
-        warnings.warn(f"{where}: {8 * samples.dtype.itemsize}-bit samples hold 8-bit values; 255 is taken for full scale",
-                      stacklevel=3)  # fmt: skip
-        return 255.0
-    return 32767.0 if samples.dtype == np.uint16 and highest <= 32767 else top
+        return next((top for top in TOPS if highest <= top), highest)
+    bits = 8 * samples.dtype.itemsize
+    held = 8 if 0 < highest <= TOPS[0] else 16 if 0 < highest <= TOPS[2] else bits
+    if held < bits:
+        top = next(top for top in TOPS if highest <= top)
+        told = f"{where}: {bits}-bit samples hold {held}-bit values; {top:.0f} is taken for full scale"
+        warnings.warn(told, stacklevel=3)
+        return top
+    return TOPS[1] if samples.dtype == np.uint16 and highest <= TOPS[1] else float(np.iinfo(samples.dtype).max)
+
+
+def _highest(samples: Array) -> float:
+    """The highest value that is finite; 0 where there is none."""
+    return float(np.max(samples, initial=0, where=np.isfinite(samples)))
 
 
 def to_echo(samples: Array, scale: float) -> Float[np.ndarray, "*shape"]:
     """Samples as amplitudes, in single precision; NaN where a sample is not finite."""
-    return np.where(np.isfinite(samples), samples / scale, np.nan).astype(np.float32)
+    echo = np.empty(samples.shape, np.float32)
+    np.divide(samples, scale, out=echo, casting="same_kind")  # in double precision, a block at a time
+    if samples.dtype.kind == "f":
+        echo[~np.isfinite(samples)] = np.nan
+    return echo
+
+
+def mark_lost(signals: Float[np.ndarray, "n 1 rows columns"], path: Path, *, edges: bool = False) -> None:
+    """Makes gaps (NaN), in place, of lines that were lost, and says how many; see :func:`lost_lines`."""
+    count = 0
+    for (echo,) in signals:
+        rows, columns = lost_lines(echo, edges=edges)
+        echo[rows] = np.nan
+        echo[:, columns] = np.nan
+        count += int(rows.sum() + columns.sum())
+    if count:
+        warnings.warn(f"{path}: {count} rows or columns that are zero throughout are taken for lost", stacklevel=4)
 
 
 def to_samples(echo: Array, like: Array, scale: float) -> Array:
@@ -129,17 +155,20 @@ def read_record(record: Record, content: bytes) -> Float[np.ndarray, "channels 1
 
 
 def scales_of(content: bytes, record: Record, where: str) -> tuple[float, ...]:
-    """Full scale of each channel, from all its samples; see :func:`full_scale`."""
-    scales = []
-    for c, dtype in enumerate(record.dtypes):
-        tops = [
-            np.frombuffer(content, dtype=dtype, count=int(n), offset=int(o)).max()
-            for o, n in zip(record.offsets[c], record.counts[c], strict=True)
-            if n
-        ]
-        highest = np.asarray([max(tops)] if tops else [0], dtype=np.dtype(dtype).newbyteorder("="))
-        scales.append(full_scale(highest, where))
-    return tuple(scales)
+    """Full scale of each channel, one for all samples of a type, so that channels keep their ratio.
+
+    See :func:`full_scale`.
+    """
+    tops = dict.fromkeys(record.dtypes, 0.0)
+    for dtype, offsets, counts in zip(record.dtypes, record.offsets, record.counts, strict=True):
+        for offset, count in zip(offsets, counts, strict=True):
+            samples = np.frombuffer(content, dtype=dtype, count=int(count), offset=int(offset))
+            tops[dtype] = max(tops[dtype], _highest(samples))
+    scales = {
+        dtype: full_scale(np.asarray([top], dtype=np.dtype(dtype).newbyteorder("=")), where)
+        for dtype, top in tops.items()
+    }
+    return tuple(scales[dtype] for dtype in record.dtypes)
 
 
 def write_record(record: Record, echo: Array, path: Path) -> Path:

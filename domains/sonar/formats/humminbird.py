@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.sonar.formats.common import Array, Record, check_shape, read_bytes, read_record, write_record
+from domains.sonar.formats.common import Array, Record, check_shape, mark_lost, read_bytes, read_record, write_record
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 from vaegan.files import complete
@@ -38,17 +38,16 @@ class Humminbird:
 
 
 def read(path: Path) -> Recording:
-    """A ``.SON`` file, or all channels of a ``.DAT``: (channels, 1, pings, samples), 255 is 1.
+    """A ``.SON`` file, or all channels of a ``.DAT``: (channels, 1, pings, samples), 255 is 1; a ping of zeros was lost.
 
     Raises:
         DataError: when no channel is found, or a file's pings cannot be followed.
     """
     if path.suffix.lower() == ".dat":
-        folder = path.with_suffix("")
-        sons = sorted(p for p in folder.glob("*") if p.suffix.lower() == ".son") if folder.is_dir() else []
+        sons = channels(path)
         if not sons:
             raise DataError(
-                f"{path} has no .SON files", expected=f"a folder {folder.name} with B000.SON, ... beside it",
+                f"{path} has no .SON files", expected=f"a folder {path.stem} with B000.SON, ... beside it",
                 mend="copy the folder too",
             )  # fmt: skip
     else:
@@ -58,7 +57,14 @@ def read(path: Path) -> Recording:
     signals = np.full((len(parts), 1, pings, samples), np.nan, dtype=np.float32)
     for k, (_, echo) in enumerate(parts):
         signals[k, :, : echo.shape[2], : echo.shape[3]] = echo[0]
+    mark_lost(signals, path, edges=True)
     return Recording(signals, path, "Humminbird", Humminbird(path, tuple(record for record, _ in parts)))
+
+
+def channels(path: Path) -> list[Path]:
+    """The ``.SON`` files of a ``.DAT``, which lie in the folder of its name beside it."""
+    folder = path.with_suffix("")
+    return sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() == ".son") if folder.is_dir() else []
 
 
 def write(recording: Recording, path: Path) -> Path:

@@ -14,7 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.sonar.formats.common import Array, Record, check_shape, read_bytes, read_record, scales_of, write_record
+from domains.sonar.formats.common import (
+    Array,
+    Record,
+    check_shape,
+    mark_lost,
+    read_bytes,
+    read_record,
+    scales_of,
+    write_record,
+)
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 
@@ -70,9 +79,10 @@ def read(path: Path) -> Recording:
     _, ranges, beams, width = layouts[0]
     starts = np.asarray([[first + r * beams * width for r in range(ranges)] for first, *_ in layouts], dtype=np.int64)
     record = Record(path, (f"<u{width}",) * len(layouts), (1.0,) * len(layouts), starts, np.full_like(starts, beams))
-    scale = max(scales_of(content, record, str(path)))  # one for all pings of a file
-    record = replace(record, scales=(scale,) * len(layouts))
-    return Recording(read_record(record, content), path, "Oculus", OculusRecord(record, np.stack(bearings)))
+    record = replace(record, scales=scales_of(content, record, str(path)))
+    echo = read_record(record, content)
+    mark_lost(echo, path)
+    return Recording(echo, path, "Oculus", OculusRecord(record, np.stack(bearings)))
 
 
 def write(recording: Recording, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Pictures of echoes, grey, 8 or 16 bits; what lies outside of a fan is no echo."""
+"""Pictures of echoes, grey, 8 or 16 bits; what lies outside of a fan is no echo, and a line of zeros was lost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from domains.pictures import read_picture, write_picture
+from domains.sonar.formats.common import mark_lost
 from domains.sonar.frames import outside_fan
 from vaegan.domain import Recording
 
@@ -32,9 +33,10 @@ class EchoPicture:
 
 
 def read(path: Path) -> Recording:
-    """One picture: (1, 1, rows, columns), white is 1, NaN outside of a fan.
+    """One picture: (1, 1, rows, columns), white is 1, NaN outside of a fan and in lines that were lost.
 
-    A picture of 16 bits whose values never leave 8 bits is taken for 8 bits, with a warning.
+    A picture of 16 bits whose values never leave 8 bits is taken for 8 bits, with a warning. White stays white in one that
+    never goes above 32,767: of a survey of pictures some would be scaled by that, and others would not.
     """
     found = read_picture(path, 1)
     levels = np.asarray(found.signals, dtype=np.float32)
@@ -45,12 +47,13 @@ def read(path: Path) -> Recording:
         scale = LEVELS / 257.0
     echo = levels / scale
     outside = outside_fan(echo[0, 0])
+    mark_lost(echo, path)
     echo[0, 0][outside] = np.nan
     return Recording(echo, path, found.format, EchoPicture(found.metadata, outside, scale))
 
 
 def write(recording: Recording, path: Path) -> Path:
-    """Writes a picture as it was read: its size and depth; zeros outside of the fan stay zeros."""
+    """Writes a picture as it was read: its size and depth; zeros outside of the fan stay zeros, gaps that are left too."""
     meta, echo = recording.metadata, np.asarray(recording.signals, dtype=np.float32)
     if not isinstance(meta, EchoPicture):
         return write_picture(replace(recording, signals=np.nan_to_num(echo) * LEVELS, metadata=None), path)

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.sonar.formats.common import Array, check_shape, full_scale, read_bytes, to_echo, to_samples, write_bytes
+from domains.sonar.formats.common import (
+    Array,
+    check_shape,
+    full_scale,
+    mark_lost,
+    read_bytes,
+    to_echo,
+    to_samples,
+    write_bytes,
+)
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 
@@ -33,6 +42,8 @@ class Raster:
 
 def read(path: Path) -> Recording:
     """One raster (rows, columns), or several (n, rows, columns): (n, 1, rows, columns), NaN where the mask is False.
+
+    Lines that are zero throughout were lost, and are NaN too.
 
     Raises:
         DataError: when the file is no array of NumPy's, or has another shape.
@@ -59,11 +70,12 @@ def read(path: Path) -> Recording:
         if mask.shape != samples.shape and mask.shape != samples.shape[-2:]:
             raise DataError(f"{path}: a mask of shape {mask.shape}", expected=f"{samples.shape}")
         echo = np.where(np.broadcast_to(mask, samples.shape).reshape(echo.shape), echo, np.float32(np.nan))
+    mark_lost(echo, path)
     return Recording(echo, path, "NPZ" if "" not in arrays else "NPY", Raster(arrays, name, scale))
 
 
 def write(recording: Recording, path: Path) -> Path:
-    """Writes the raster in its type and shape; where a mask says that nothing was recorded, nothing changes."""
+    """Writes the raster in its type and shape, gaps as they were filled; a mask still says what was recorded."""
     meta = recording.metadata
     if not isinstance(meta, Raster):
         raise DataError(f"{path}: nothing is known of the raster", expected="a recording that was read from one")
@@ -71,8 +83,6 @@ def write(recording: Recording, path: Path) -> Path:
     echo = np.asarray(recording.signals)
     check_shape(echo, (int(np.prod(samples.shape[:-2], dtype=int)), 1, *samples.shape[-2:]), path)
     changed = to_samples(echo.reshape(samples.shape), samples, meta.scale)
-    if "mask" in meta.arrays:
-        changed = np.where(np.broadcast_to(meta.arrays["mask"].astype(bool), samples.shape), changed, samples)
     stream = io.BytesIO()
     if meta.name == "":
         np.save(stream, changed, allow_pickle=False)

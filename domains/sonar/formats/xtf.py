@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.sonar.formats.common import Record, read_bytes, read_record, scales_of, write_record
+from domains.sonar.formats.common import Record, mark_lost, read_bytes, read_record, scales_of, write_record
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 
@@ -42,10 +42,10 @@ class _Pings:
 
 
 def read(path: Path) -> Recording:
-    """One XTF file: (channels, 1, pings, samples), full scale is 1, NaN where a ping has fewer samples than others.
+    """One XTF file: (channels, 1, pings, samples), full scale is 1, NaN where a ping has fewer samples than others or none.
 
     A file that ends within a packet is read up to there, with a warning; so are unknown packet types, pings without samples
-    and pings of several lengths.
+    and pings of several lengths. A ping that is zero throughout was lost.
 
     Raises:
         DataError: when it is no XTF file, its channels cannot be read, or it holds no sonar ping.
@@ -79,7 +79,9 @@ def read(path: Path) -> Recording:
         warnings.warn(f"{path}: {int((counts == 0).sum())} pings without samples are left open", stacklevel=2)
     record = Record(path, tuple(found.dtypes[c] for c in channels), (1.0,) * len(channels), offsets, counts)
     record = replace(record, scales=scales_of(content, record, str(path)))
-    return Recording(read_record(record, content), path, "XTF", record)
+    echo = read_record(record, content)
+    mark_lost(echo, path, edges=True)
+    return Recording(echo, path, "XTF", record)
 
 
 def write(recording: Recording, path: Path) -> Path:
