@@ -11,11 +11,17 @@ import torch
 
 from vaegan.baselines import Baseline, Filter, Fitted
 from vaegan.data import SignalSet, Split
-from vaegan.degradation import build, observe
+from vaegan.degradation import GENERIC, build, observe
+from vaegan.degradation.observe import bridged
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError
 from vaegan.evaluation.evaluator import evaluate_restoration
+from vaegan.evaluation.latent import latent_report
+from vaegan.evaluation.tradeoff import evaluate_tradeoff
+from vaegan.evaluation.uncertainty import Validation, calibrate, evaluate_uncertainty
 from vaegan.extras import Extras
+from vaegan.files import write_json
+from vaegan.metrics.features import Extracted
 from vaegan.metrics.restoration import RESTORATION
 from vaegan.models import RestoringConfig
 from vaegan.objectives import Batch, ModernObjective, VAEObjective
@@ -24,7 +30,7 @@ from vaegan.run import Run
 from vaegan.signal import Axis, SignalSpec
 from vaegan.testing import check_domain, check_objective
 from vaegan.training import Feed
-from vaegan.workflow.finishing import fit_baselines
+from vaegan.workflow.finishing import fit_baselines, spread_of
 
 SPEC = SignalSpec(1, (Axis("angle", 32),), "m", (0.0, 10.0), gaps=True)
 CONFIG = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
@@ -97,6 +103,38 @@ def test_a_feed_turns_nan_into_a_mask() -> None:
     assert batch.measure(batch.x, None).y.shape == batch.x.shape
 
 
+@pytest.mark.parametrize("sizes", [(40,), (12, 20)])
+@pytest.mark.parametrize("condition", ["blur sigma=2", "motion length=7", "downsample factor=3"])
+def test_a_gap_is_no_surface_to_a_degradation_that_looks_at_neighbours(condition: str, sizes: tuple[int, ...]) -> None:
+    """A wall beside the sky stays where it is; a wall at 0 would be mixed into it."""
+    generator = torch.Generator().manual_seed(0)
+    known = torch.rand(3, 1, *sizes, generator=generator) > 0.3
+    known[1, :, : sizes[0] // 2] = False
+    known[2] = False
+    wall = torch.tensor([0.8, -0.9, 0.5]).view(3, 1, *(1 for _ in sizes))
+    x = torch.where(known, wall, torch.nan).expand(3, 2, *sizes)
+    seen = observe(x, build(condition, GENERIC), gaps=True, generator=generator)
+    torch.testing.assert_close(seen.y, torch.where(known, wall, 0.0).expand_as(x))
+    assert seen.known is not None and torch.equal(seen.known, known)
+    torch.testing.assert_close(seen.x, seen.y)
+
+
+def test_what_touches_each_sample_on_its_own_is_the_same_with_gaps_and_without() -> None:
+    x = torch.rand(4, 1, 32, generator=torch.Generator().manual_seed(0))
+    broken = x.clone()
+    broken[..., 3::5] = torch.nan
+    noise = build("noise sigma=0.1", GENERIC)
+    whole, some = (observe(s, noise, gaps=True, generator=torch.Generator().manual_seed(1)) for s in (x, broken))
+    assert some.known is not None and not some.y[..., 3::5].any()
+    torch.testing.assert_close(some.y[some.known], whole.y[some.known], rtol=0, atol=0)
+
+
+def test_a_gap_takes_its_nearest_sample_along_the_last_axis_first() -> None:
+    x = torch.tensor([[0.0, 5.0, 0.0, 0.0, 0.0, 7.0, 0.0], [0.0] * 7, [0.0] * 7, [3.0] + [0.0] * 6])[None, None]
+    row = [5.0, 5.0, 5.0, 5.0, 7.0, 7.0, 7.0]
+    assert bridged(x, x != 0)[0, 0].tolist() == [row, row, [3.0] * 7, [3.0] * 7]
+
+
 def test_what_a_degradation_drops_is_not_observed_either() -> None:
     x = Gappy().to_model(torch.from_numpy(Gappy().dataset("test").signals))
     seen = observe(x, build("noise sigma=0", Gappy().degradations()), gaps=True)
@@ -130,6 +168,50 @@ def test_measures_leave_unknown_truth_out(name: str) -> None:
     np.testing.assert_array_equal(function(spoilt, truth, 10.0), function(restored, truth, 10.0))
     if name == "mae":
         np.testing.assert_allclose(function(restored, truth, 10.0), 0.5)
+
+
+class Means:
+    """An extractor whose features are means of quarters."""
+
+    name, note = "means", "means of quarters"
+
+    def __call__(self, x: torch.Tensor) -> Extracted:
+        return Extracted(x.unflatten(-1, (4, -1)).mean(-1).flatten(1))
+
+
+def test_an_item_of_which_nothing_is_known_spoils_no_number(tmp_path: Path) -> None:
+    """Beside others it does not count; numbers that are NaN could not be written."""
+    whole = Gappy().dataset("test")
+    signals = np.array(whole.signals)
+    signals[3] = np.nan
+    test = replace(whole, signals=signals)
+    torch.manual_seed(0)
+    model = CONFIG.build(SPEC).eval()
+    noise = build("noise sigma=0.1", Gappy().degradations())
+    latent = latent_report(model, Gappy(), test, noise, n=12)
+    assert 0 < latent["psnr"] < 60 and 0 < latent["psnr_shuffled"] < 60 and 0 < latent["psnr_latent_only"] < 60
+    tradeoff = evaluate_tradeoff(model, None, Gappy(), test, "noise", noise, Means(), n=12, seed=0)
+    assert tradeoff is not None and all(0 < point["psnr"] < 60 for point in tradeoff.points)
+    spread = spread_of(model, 4, 0)
+    validation = Validation(Gappy().dataset("val"), {"noise": noise})
+    calibration = calibrate(spread, Gappy(), validation.items, noise)
+    uncertainty = evaluate_uncertainty(
+        spread, calibration, Gappy(), test, {"noise": noise}, n=12, seed=0, validation=validation
+    )
+    assert uncertainty.numbers["noise"]["spearman"]["n"] == uncertainty.numbers["noise"]["coverage90"]["n"] == 11
+    write_json(tmp_path / "metrics.json", {"latent": latent, "uncertainty": uncertainty.numbers})
+    write_json(tmp_path / "tradeoff.json", {"points": list(tradeoff.points)})
+
+
+def test_where_nothing_at_all_is_known_measures_are_left_out(tmp_path: Path) -> None:
+    whole = Gappy().dataset("test")
+    test = replace(whole, signals=np.full_like(whole.signals, np.nan))
+    model = CONFIG.build(SPEC).eval()
+    noise = build("noise sigma=0.1", Gappy().degradations())
+    latent = latent_report(model, Gappy(), test, noise, n=12)
+    assert not {"psnr", "psnr_shuffled", "psnr_latent_only"} & set(latent)
+    write_json(tmp_path / "metrics.json", latent)
+    assert evaluate_tradeoff(model, None, Gappy(), test, "noise", noise, Means(), n=12, seed=0) is None
 
 
 def test_a_fitted_baseline_is_judged_only_when_it_is_fitted(tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ from vaegan.models import (
     DCGANConfig,
     DenseAutoencoderConfig,
     DenseVAEConfig,
+    FlowConfig,
     LarsenConfig,
     Model,
     ModelConfig,
     PixelVAEGANConfig,
     PresGANConfig,
+    RestoringConfig,
 )
 from vaegan.objectives import (
     AutoencoderObjective,
@@ -77,6 +79,33 @@ def test_the_dcgan_has_exactly_the_studys_parameters() -> None:
     assert parameters(DCGANConfig().build(MNIST)) == {"generator": 5_593_345, "discriminator": 294_113}
     cifar = DCGANConfig(discriminator_width=64).build(CIFAR)
     assert parameters(cifar) == {"generator": 7_147_011, "discriminator": 387_201}
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_spectral_norm_is_on_every_layer_of_the_critic(residual: bool) -> None:
+    torch.manual_seed(0)
+    critic = replace(DEEP_GAN, residual=residual).build(SMALL).discriminator.train()
+    for _ in range(40):  # its power iterations take a step each
+        verdict = critic(torch.rand(3, *SMALL.shape))
+    layers = [layer for layer in critic.modules() if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
+    norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
+    assert len(layers) == 1 + 2 + 1 + 2 * (1 + residual)
+    assert norms == pytest.approx([1.0] * len(layers), rel=0.02)
+    assert verdict.logits.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LarsenConfig(leak=0),
+        lambda: RestoringConfig(dead_zone=0),
+        lambda: DCGANConfig(dropout=0),
+        lambda: FlowConfig(noise=0),
+        lambda: PresGANConfig(start=-1),
+    ],
+)
+def test_a_number_that_is_no_count_may_be_given_as_a_whole_one(make) -> None:
+    assert isinstance(make(), ModelConfig)
 
 
 def test_the_dense_autoencoder_is_784_128_64_32_and_back() -> None:

@@ -108,6 +108,17 @@ def test_weights_are_a_partition_of_unity(size, hop, margin, ring) -> None:
     torch.testing.assert_close(total, torch.ones(size))
 
 
+def test_a_short_axis_is_mirrored_and_a_short_ring_goes_round() -> None:
+    assert Cover(5, 8, 4).reads(0).tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+    assert Cover(5, 8, 4, ring=True).reads(0).tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
+    assert Cover(3, 8, 4, ring=True).reads(0).tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    turn = SignalSpec(2, (Axis("azimuth", 16, periodic=True),), "m", (-1, 1))
+    (cover,) = covers(Doubling(turn), (5,), overlap=0.5)
+    assert cover.reads(0).tolist() == [*range(5), *range(5), *range(5), 0]
+    y = torch.rand(1, 2, 5)
+    torch.testing.assert_close(restore_any_size(Doubling(turn), y).mean, 2 * y)
+
+
 def test_progress_is_told_to_the_end() -> None:
     told = []
     restore_any_size(

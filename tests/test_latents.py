@@ -52,6 +52,26 @@ def test_maps_and_long_vectors_keep_their_shape(shape: tuple[int, ...], tmp_path
         MixturePrior.from_tensors(prior.tensors(), (7,), tmp_path)
 
 
+def test_of_a_conditional_model_each_class_draws_from_its_own_gaussian(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0, 2]).repeat_interleave(torch.tensor([900, 60]))  # of class 1 there is none, 2 is rare
+    within = torch.tensor([[1.0, 0.0], [0.9, 0.4]])
+    latents = torch.randn(960, 2, generator=generator) @ within.T + 5.0 * (labels[:, None] == 2)
+    fitted = MixturePrior.fit(latents, labels)
+    prior = MixturePrior.from_tensors(fitted.tensors(), (2,), tmp_path)
+    asked = torch.tensor([0, 1, 2]).repeat(2000)
+    drawn = prior.sample(len(asked), latents, generator, asked)
+    for label in (0, 2):
+        torch.testing.assert_close(drawn[asked == label].mean(0), latents[labels == label].mean(0), atol=0.07, rtol=0)
+        torch.testing.assert_close(torch.cov(drawn[asked == label].T), within @ within.T, atol=0.12, rtol=0)
+    shares = (
+        (drawn[asked == 1][:, 0] > 2.5).float().mean(),
+        (prior.sample(4000, latents, generator)[:, 0] > 2.5).float().mean(),
+    )
+    for share in shares:  # of an unknown class, or of none, from all
+        assert 0.04 < float(share) < 0.1
+
+
 def test_a_mixture_needs_latents() -> None:
     with pytest.raises(DataError, match="at least two, with finite values"):
         MixturePrior.fit(torch.zeros(1, 4))

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.utils import parametrize
 
 from vaegan.errors import UserError
 from vaegan.models import LarsenConfig, RestoringConfig
-from vaegan.nn import Conv, DiagonalGaussian, Upsample, active_units, normalisation
+from vaegan.nn import Conv, DiagonalGaussian, Encoder, Upsample, active_units, normalisation
 from vaegan.nn.conv import Doubling, repeated
 from vaegan.signal import Axis, SignalSpec
 
@@ -164,8 +165,35 @@ def test_conditions_matter_and_are_checked() -> None:
     unknown = model.decode(z)  # between the classes
     assert not torch.allclose(unknown, a)
     assert torch.isfinite(unknown).all()
+    one_known = model.decode(z, condition=torch.tensor([-1, 2]))
+    torch.testing.assert_close(one_known, torch.stack([unknown[0], b[1]]))
+    coarse: list[torch.Tensor] = []
+    model.decoder.ups[0].register_forward_pre_hook(lambda _, given: coarse.append(given[0]))
+    for k in (0, 2):
+        model.decode(torch.zeros(1, 4), condition=torch.tensor([k]))
+    change = (coarse[0] - coarse[1]).detach()
+    assert float(change.flatten(2).std(2).max()) > 0, "a class may look different at different places"
     with pytest.raises(UserError, match="unconditional"):
         SMALL_LARSEN.build(spec).decode(z, condition=torch.tensor([0, 0]))
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_a_conditional_discriminator_projects_onto_the_class(spectral: bool) -> None:
+    spec = spec_of(1, (16, 16))
+    judge = replace(SMALL_LARSEN, spectral=spectral).build(spec, classes=3).discriminator.eval()
+    hidden: list[torch.Tensor] = []
+    judge.last.register_forward_pre_hook(lambda _, given: hidden.append(given[0]))
+    x = torch.randn(5, 1, 16, 16)
+    of_class = [judge(x, torch.full((5,), k)).logits for k in range(3)]
+    towards = judge.projection.table.weight
+    assert towards.abs().max() > 0
+    for a, b in ((0, 1), (1, 2)):
+        torch.testing.assert_close(
+            of_class[a] - of_class[b], hidden[0] @ (towards[a] - towards[b]), atol=1e-6, rtol=1e-4
+        )
+    torch.testing.assert_close(judge(x).logits, torch.stack(of_class).mean(0))  # of an unknown class
+    with pytest.raises(UserError, match="unconditional"):
+        SMALL_LARSEN.build(spec).judge(x, torch.zeros(5, dtype=torch.long))
 
 
 def test_posterior_samples_have_its_mean_and_spread() -> None:
@@ -220,3 +248,11 @@ def test_a_depth_that_leaves_nothing_to_halve_is_refused() -> None:
         replace(SMALL_RESTORING, depth=5).build(spec_of(1, (9,)))
     with pytest.raises(UserError, match="depth is 0; expected at least 1"):
         replace(SMALL_RESTORING, depth=0).build(spec_of(1, (9,)))
+
+
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_an_encoder_has_spectral_norm_on_every_layer(hidden: int) -> None:
+    encoder = Encoder(spec_of(2, (16, 12)), latent=3, width=4, depth=2, hidden=hidden, norm="none", spectral=True)
+    layers = [m for m in encoder.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(layers) == (4 if hidden else 3)
+    assert all(parametrize.is_parametrized(layer, "weight") for layer in layers)

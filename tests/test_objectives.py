@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -16,14 +17,22 @@ from vaegan.models import DenseVAEConfig, LarsenConfig, LarsenGANConfig, Restori
 from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
 from vaegan.objectives import (
+    AmbientObjective,
     Batch,
+    BlindSpotObjective,
     Equilibrium,
+    GANObjective,
     LarsenObjective,
     LearnedVAEObjective,
     ModernObjective,
     Objective,
+    PairedGANObjective,
+    PixelVAEGANObjective,
+    PresGANObjective,
     PriorGANObjective,
     Step,
+    ThinningObjective,
+    UNetVAEObjective,
     VAEObjective,
 )
 from vaegan.signal import Axis, SignalSpec
@@ -253,6 +262,33 @@ def test_the_gan_of_larsens_comparison_is_the_vaegan_without_its_encoder() -> No
     assert model.sample(4, condition=condition).shape == (4, *PICTURE.shape)
     x = torch.rand(4, *PICTURE.shape)
     check_objective(PriorGANObjective(), model, Batch(x, x, condition=condition))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ModernObjective(bare=1.5), "bare is 1.5; expected 0 to 1; set objective.bare"),
+        (lambda: ModernObjective(penalty=-1.0), "penalty is -1.0; expected a number of 0 or more"),
+        (lambda: ModernObjective(adversarial=math.nan), "adversarial is nan"),
+        (lambda: ModernObjective(warmup=2.0), "warmup is 2.0"),
+        (lambda: VAEObjective(variance=0.0), "variance is 0.0; expected a number above 0"),
+        (lambda: VAEObjective(bare=-2.0), "bare is -2.0"),
+        (lambda: VAEObjective(beta=math.inf), "beta is inf"),
+        (lambda: LarsenObjective(gamma=-1.0), "gamma is -1.0"),
+        (lambda: Equilibrium(margin=-1.0), "margin is -1.0; .* set objective.equilibrium.margin"),
+        (lambda: GANObjective(penalty=-1.0), "penalty is -1.0"),
+        (lambda: PresGANObjective(acceptance=2.0), "acceptance is 2.0"),
+        (lambda: PixelVAEGANObjective(kl=-0.1), "kl is -0.1"),
+        (lambda: UNetVAEObjective(beta=-1.0), "beta is -1.0"),
+        (lambda: PairedGANObjective(pixel=-1.0), "pixel is -1.0"),
+        (lambda: BlindSpotObjective(beta=-1.0), "beta is -1.0"),
+        (lambda: ThinningObjective(beta=-1.0), "beta is -1.0"),
+        (lambda: AmbientObjective(penalty=-1.0), "penalty is -1.0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(make, said) -> None:
+    with pytest.raises(UserError, match=said):
+        make()
 
 
 def test_larsens_gan_refuses_a_model_of_another_kind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy.special import gammaincc
 from vaegan.data import SignalSet
 from vaegan.degradation import Degradation, GaussianNoise, Measurement
 from vaegan.errors import UserError
-from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.models import DenseVAEConfig, LarsenConfig, RestoringConfig
 from vaegan.models.latent import LatentModel
 from vaegan.nn import DiagonalGaussian, Encoding
 from vaegan.objectives import AmbientObjective, Batch, BlindSpotObjective, Objective, ThinningObjective
@@ -176,6 +177,24 @@ def test_a_replaced_sample_takes_a_neighbours_value() -> None:
     rows, columns = (found // 8 - y // 8).abs(), (found % 8 - y % 8).abs()
     assert bool((rows <= 1).all() and (columns <= 1).all())
     assert not bool((found == y).any())
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [(12,), (4,), (3,), (2,), (8, 8), (3, 3), (1, 6), (5, 1)])
+def test_a_replaced_sample_is_never_itself_not_even_at_a_border(sizes: tuple[int, ...], radius: int) -> None:
+    """A shift of -2 from sample 1 leads, reflected at the border, back to sample 1."""
+    objective = BlindSpotObjective(share=0.5, radius=radius)
+    y = torch.arange(1.0, 1 + prod(sizes)).reshape(1, 1, *sizes).expand(400, 2, *sizes)
+    found = objective._neighbours(y, torch.ones_like(y[:, :1], dtype=torch.bool), torch.Generator().manual_seed(0))
+    assert not bool((found == y).any())
+    assert set(found.unique().tolist()) <= set(y.unique().tolist())
+
+
+def test_a_sample_without_others_cannot_be_told_from_them() -> None:
+    spec = SignalSpec(1, (Axis("time", 1),), "V", (-1, 1))
+    model = DenseVAEConfig(latent=2, hidden=(3,)).build(spec)
+    with pytest.raises(UserError, match="blind spot in signals of one sample"):
+        BlindSpotObjective().losses(model, Batch(torch.zeros(2, 1, 1), torch.zeros(2, 1, 1)), None)
 
 
 def smooth_signals(n: int) -> np.ndarray:

@@ -19,7 +19,9 @@ from domains.pictures import read_picture, write_picture
 from vaegan.cli import main
 from vaegan.inference import covers, restore_any_size
 from vaegan.models import LarsenConfig, RestoringConfig
+from vaegan.models.base import Restored, measured_reach
 from vaegan.models.vaegan import VAEGAN
+from vaegan.nn.neighbours import alike
 from vaegan.plugins import recipes
 from vaegan.run import load, recipe_json, save
 from vaegan.signal import Axis, SignalSpec
@@ -113,6 +115,32 @@ def test_which_networks_are_local() -> None:
     assert reach(replace(SMALL, norm="group")) is None
     assert reach(replace(SMALL, vector=True)) is None
     assert reach(LarsenConfig(latent=2, width=2, decoder_width=2, discriminator_width=2, hidden=0)) is None
+
+
+def test_an_axis_shorter_than_the_smoothing_is_restored_too() -> None:
+    close = alike(observed(1, 2, 3), 5, (False,))
+    assert close.shape == (1, 20, 3) and not close[:, 8:].any(), "beyond the ends there is nothing"
+    config = replace(SMALL, depth=1, neighbours=True, smoothing=5)
+    model = untrivial(config, spec_of(1, 32, 32))
+    few = untrivial(replace(config, smoothing=1), spec_of(1, 32, 32)).reach
+    assert model.reach is not None and few is not None and model.reach >= few
+    with torch.no_grad():
+        assert model.restore(observed(1, 1, 3, 40)).mean.isfinite().all()
+
+
+def test_a_fault_is_not_taken_for_a_model_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, plain = untrivial(SMALL, spec_of(1, 32, 32)), VAEGAN.restore
+
+    def faulty(self: VAEGAN, y: torch.Tensor, *more: object, **named: object) -> Restored:
+        if min(y.shape[2:]) < 8:
+            raise RuntimeError("start out of range")
+        return plain(self, y, *more, **named)
+
+    monkeypatch.setattr(VAEGAN, "restore", faulty)
+    with pytest.raises(RuntimeError, match="start out of range"):
+        measured_reach(model)
+    monkeypatch.undo()
+    assert measured_reach(untrivial(replace(SMALL, vector=True), spec_of(1, 32, 32))) is None
 
 
 def test_nothing_further_than_the_reach_matters() -> None:

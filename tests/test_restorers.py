@@ -115,6 +115,18 @@ def test_moments_are_those_of_the_draws() -> None:
     assert float(found.spread) == pytest.approx(7.0**0.5)
 
 
+@pytest.mark.parametrize("samples", [8, 16, 100])
+def test_draws_that_hardly_differ_have_the_spread_that_they_have(samples: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    level = 0.8 + 0.2 * torch.rand(1, 1, 10_000, generator=generator)
+    same = moments(lambda: level, samples)
+    assert same.spread is not None and not same.spread.any()
+    torch.testing.assert_close(same.mean, level, rtol=0, atol=0)
+    near = moments(lambda: level + 1e-4 * torch.randn(level.shape, generator=generator), samples)
+    assert near.spread is not None and float(near.spread.min()) > 0
+    assert float(near.spread.square().mean().sqrt()) == pytest.approx(1e-4, rel=0.03)
+
+
 def test_a_restoration_does_not_depend_on_the_rest_of_its_batch() -> None:
     for name in SYSTEMS:
         model, batch = built(name, PICTURE).eval(), some(PICTURE)
@@ -209,6 +221,7 @@ def test_a_wrong_pairing_of_model_and_objective_is_one_clear_line() -> None:
         (lambda: DnCNNConfig(depth=1), "depth is 1"),
         (lambda: DiffusionConfig(width=12), "width is 12; expected a multiple of 8"),
         (lambda: UNetVAEConfig(latent=0), "latent is 0"),
+        (lambda: FlowConfig(steps=0, noise=0), "steps is 0"),
     ],
 )
 def test_sizes_that_cannot_be_built_are_refused(make, said) -> None:

@@ -17,8 +17,17 @@ from vaegan import plugins
 from vaegan.data import SignalSet
 from vaegan.degradation import GaussianNoise
 from vaegan.errors import DataError, TrainingError, UserError
-from vaegan.models import LarsenConfig, RestoringConfig
-from vaegan.objectives import Equilibrium, LarsenObjective, ModernObjective, Objective, VAEObjective
+from vaegan.models import LarsenConfig, PixelVAEGANConfig, RestorationGANConfig, RestoringConfig, UNetVAEConfig
+from vaegan.objectives import (
+    Equilibrium,
+    LarsenObjective,
+    ModernObjective,
+    Objective,
+    PairedGANObjective,
+    PixelVAEGANObjective,
+    UNetVAEObjective,
+    VAEObjective,
+)
 from vaegan.objectives.base import Batch
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Adam, AveragedWeights, Feed, RMSProp, TrainingConfig, fit, make_fabric
@@ -45,6 +54,20 @@ def waves(n: int = 64) -> SignalSet:
 
 def feed(batch: int = 8, **more) -> Feed:
     return Feed(waves(), lambda x: x, GaussianNoise((0.05, 0.2)), batch=batch, device=torch.device("cpu"), **more)
+
+
+def test_of_some_samples_a_conditional_model_is_not_told_the_class() -> None:
+    data = replace(waves(), labels=np.arange(64) % 4, class_names=tuple("abcd"))
+    fed = Feed(data, lambda x: x, None, batch=64, device=torch.device("cpu"), classes=4)
+    told = torch.stack([fed(step, 0.0)[0].condition for step in range(40)])
+    assert 0.08 < float((told == -1).float().mean()) < 0.12
+    assert len({tuple(row) for row in (told == -1).tolist()}) > 1, "other samples in each step"
+    torch.testing.assert_close(told[0], fed(0, 0.0)[0].condition)
+    plain = Feed(data, lambda x: x, None, batch=64, device=torch.device("cpu"))
+    torch.testing.assert_close(fed(3, 0.0)[0].x, plain(3, 0.0)[0].x)
+    rows = [int((signal == data.signals).all((1, 2)).nonzero()[0][0]) for signal in fed(3, 0.0)[0].x.numpy()]
+    known = told[3] >= 0
+    torch.testing.assert_close(told[3][known], torch.from_numpy(data.labels[rows])[known])
 
 
 def trained(
@@ -93,6 +116,32 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(objective, spec
     for name, tensor in whole.averaged.state_dict().items():
         torch.testing.assert_close(rest.averaged.state_dict()[name], tensor, rtol=1e-6, atol=1e-7, msg=name)
     assert [row["samples"] for row in rest.history][-1] == 160
+
+
+@pytest.mark.parametrize(
+    ("objective", "config"),
+    [
+        (LarsenObjective(layer=2), LARSEN),
+        (ModernObjective(), replace(LARSEN, norm="none")),
+        (UNetVAEObjective(), UNetVAEConfig(latent=2, width=2)),
+        (PairedGANObjective(), RestorationGANConfig(width=2, discriminator_width=2, discriminator_depth=2)),
+    ],
+)
+def test_batch_norm_of_a_single_value_is_refused_before_anything_is_written(objective, config, tmp_path) -> None:
+    model = config.build(SPEC)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(UserError, match=r"batch norm over batches of one item.* set --batch to 2"):
+        fit(model, objective, feed(batch=1), CONFIG, fabric=make_fabric("cpu", "32-true"), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("config", [replace(LARSEN, norm="group", discriminator_norm="group"), PixelVAEGANConfig(2, 2)])
+def test_batches_of_one_item_train_where_norms_have_several_values(config) -> None:
+    objective = PixelVAEGANObjective() if isinstance(config, PixelVAEGANConfig) else LarsenObjective(layer=2)
+    budget = replace(CONFIG, samples=3, batch=1)
+    state = fit(config.build(SPEC), objective, feed(batch=1), budget, fabric=make_fabric("cpu", "32-true"))
+    assert state.step == 3
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path) -> None:
@@ -226,6 +275,42 @@ def test_sums_have_no_class_and_no_recorded_damage() -> None:
         Feed(pairs, lambda x: x, None, batch=4, device=torch.device("cpu"), mix=0.5)
     with pytest.raises(UserError, match="mix is 2"):
         TrainingConfig(mix=2.0)
+    with pytest.raises(DataError, match="batches of 1 from 64; expected at least 2"):
+        feed(batch=1, mix=0.5)
+
+
+def test_of_a_sum_is_known_what_is_known_of_both() -> None:
+    signals = np.array(waves().signals)
+    signals[::3, :, :8] = np.nan
+    data = replace(waves(), signals=signals)
+    plain, hardly, mixed = (
+        Feed(data, lambda x: x, None, batch=32, device=torch.device("cpu"), mix=share, gaps=True)(0, 0.0)[0]
+        for share in (0.0, 1e-9, 0.5)
+    )
+    assert plain.known is not None and hardly.known is not None and mixed.known is not None
+    assert torch.equal(hardly.known, plain.known) and torch.equal(hardly.x, plain.x), "others' gaps are no one else's"
+    both = plain.known & plain.known.roll(1, dims=0)
+    as_they_were = (mixed.x == plain.x).flatten(1).all(1) & (mixed.known == plain.known).flatten(1).all(1)
+    sums = ~as_they_were
+    assert 0.3 < float(sums.float().mean()) < 0.7 and bool((both != plain.known).any())
+    assert torch.equal(mixed.known[sums], both[sums])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: TrainingConfig(schedule="linear"), "schedule is 'linear'; expected one of cosine, constant"),
+        (lambda: TrainingConfig(precision="half"), "precision is 'half'; expected one of auto"),
+        (lambda: TrainingConfig(warmup=1.5), "warmup is 1.5; expected 0 to 1"),
+        (lambda: TrainingConfig(warmup=float("nan")), "warmup is nan"),
+        (lambda: Adam(beta1=1.5), "beta1 is 1.5; expected 0 up to, not including, 1"),
+        (lambda: Adam(beta2=1.0), "beta2 is 1.0"),
+        (lambda: RMSProp(weight_decay=-1.0), "weight_decay is -1.0; expected a number of 0 or more"),
+    ],
+)
+def test_settings_that_would_train_something_else_are_refused(make, said) -> None:
+    with pytest.raises(UserError, match=said):
+        make()
 
 
 def test_two_processes_see_different_halves_of_a_batch() -> None:

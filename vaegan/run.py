@@ -86,6 +86,19 @@ class Run:
         """The domain that the run was trained on."""
         return self.recipe.domain
 
+    def class_index(self, name: str) -> int:
+        """The number of a class that the model knows, by its name in the training data.
+
+        Raises:
+            UserError: for a model without classes, or a name that is none of them.
+        """
+        if not self.model.classes:
+            raise UserError(f"{self.name} knows no classes", expected="a conditional run", mend="leave --class out")
+        names = read_json(self.folder / "training.json").get("classes", [])
+        if name not in names:
+            raise UserError(f"no class {name!r}", expected=f"one of {', '.join(names) or 'none'}", mend="set --class")
+        return int(names.index(name))
+
     def on(self, data: str | Path) -> Run:
         """The same model before other data of its domain; the domain's assets stay those of the run."""
         domain = domain_on(self.domain, Path(data)).with_assets(self.domain.assets())
@@ -166,7 +179,8 @@ class Run:
             n: how many.
             seed: of the draws.
             classes: (n,) class of each, for a conditional model; by default each class in turn.
-            mixture: draw from the mixture fitted to the aggregate posterior, instead of N(0, I).
+            mixture: draw from the mixture fitted to the aggregate posterior (of a conditional model: to that of the class),
+                instead of N(0, I).
 
         Returns:
             (n, channels, *space) in physical units.
@@ -196,7 +210,7 @@ class Run:
                 some = min(SAMPLES_AT_ONCE, n - first)
                 condition = None if classes is None else classes[first : first + some].to(device)
                 if prior is not None and isinstance(self.model, LatentModel):
-                    z = prior.sample(some, next(self.model.parameters()), generator)
+                    z = prior.sample(some, next(self.model.parameters()), generator, condition)
                     parts.append(self.model.decode(z, None, condition).float().cpu())
                 else:
                     parts.append(self.model.sample(some, generator=generator, condition=condition).float().cpu())

@@ -11,8 +11,8 @@ from vaegan.errors import UserError
 
 
 def _chance(n: int, x: Tensor, generator: torch.Generator | None) -> Float[Tensor, " n"]:
-    # Left on the generator's device: which samples are chosen is then known without waiting for an
-    # accelerator.
+    # On the generator's own device: one on the host tells which samples are chosen without waiting for an accelerator.
+    # Training's lies on the accelerator, as noise is drawn there, and is waited for.
     return torch.rand(n, generator=generator, device=x.device if generator is None else generator.device)
 
 

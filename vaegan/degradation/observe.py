@@ -16,7 +16,8 @@ class Observation:
     """Signals as a model sees them, and what they should be.
 
     Attributes:
-        y: the observed signals, in model units; 0 where the truth is unknown.
+        y: the observed signals, in model units. Where samples may be missing it is 0 where the truth is unknown, and of
+            pairs where the observed partner has none.
         mask: True where a sample was observed, or ``None`` where all were.
         x: the truth, in model units; 0 where it is unknown.
         known: True where the truth is known, or ``None`` where it is everywhere.
@@ -36,6 +37,26 @@ def filled(
     return torch.where(known, x, 0.0), known
 
 
+def bridged(
+    x: Float[Tensor, "batch channels *space"], known: Bool[Tensor, "batch 1 *space"]
+) -> Float[Tensor, "batch channels *space"]:
+    """Signals whose gaps are filled by the nearest known sample: along the last axis, and where none is along the other.
+
+    Args:
+        x: the signals, 0 where they are unknown; so they stay where nothing is known at all.
+        known: True where they are known.
+    """
+    for axis in range(x.dim() - 1, 1, -1):
+        size = x.shape[axis]
+        at = torch.arange(size, device=x.device).view(-1, *(1 for _ in x.shape[axis + 1 :]))
+        before = torch.where(known, at, -size).cummax(dim=axis).values
+        after = torch.where(known, at, 2 * size).flip(axis).cummin(dim=axis).values.flip(axis)
+        nearest = torch.where(at - before <= after - at, before, after)
+        x = x.gather(axis, nearest.clamp(0, size - 1).expand_as(x))
+        known = (nearest >= 0) & (nearest < size)
+    return x
+
+
 def observe(
     x: Float[Tensor, "batch channels *space"],
     degradation: Degradation | None,
@@ -51,7 +72,8 @@ def observe(
         degradation: what happens to them; ``None`` for nothing.
         gaps: whether samples may be missing (NaN); see :class:`~vaegan.signal.SignalSpec`.
         observed: their damaged partners, where the data come in pairs: then nothing else happens to them.
-        generator: of the degradation.
+        generator: of the degradation. In gaps it sees the nearest known sample: what it makes of a sample's neighbours would
+            otherwise be made of a surface at 0 that is not there.
     """
     known: Tensor | None = None
     if gaps:
@@ -60,7 +82,7 @@ def observe(
     if observed is not None:
         y, mask = filled(observed) if gaps else (observed, None)
     elif degradation is not None:
-        measured = degradation(x, generator=generator)
+        measured = degradation(x if known is None else bridged(x, known), generator=generator)
         y, mask = measured.y, measured.mask if known is None else _both(measured.mask, known)
         if known is not None:
             y = torch.where(known, y, 0.0)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vaegan.degradation.base import Degradation, Level, Measurement, uniform
+from vaegan.errors import UserError
 
 
 def _inside_boxes(
@@ -37,13 +38,15 @@ class NoiseRectangles(Degradation):
         count: how many a sample.
 
     Raises:
-        UserError: when side leaves [0, 1].
+        UserError: when side leaves [0, 1], or count is below 1.
     """
 
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __init__(self, side: Level = (0.1, 0.5), count: int = 1) -> None:
         super().__init__(side)
+        if count < 1:
+            raise UserError(f"{count} rectangles", expected="at least 1")
         self.count = count
 
     def degrade(

@@ -74,17 +74,20 @@ class Cover:
 
     Args:
         size: samples of the axis.
-        window: samples of a window; a shorter axis is mirrored to a whole one.
+        window: samples of a window; a shorter axis is mirrored to a whole one, or goes on at its beginning on a ring.
         hop: samples from one window to the next, at most.
         margin: samples at an inner border of a window that count for nothing.
         stride: every window begins at a multiple of it.
-        ring: whether the last sample neighbours the first, where one window does not cover all.
+        ring: whether the last sample neighbours the first.
+
+    Attributes:
+        ring: the same, where one window does not cover all.
     """
 
     def __init__(
         self, size: int, window: int, hop: int, *, margin: int = 0, stride: int = 1, ring: bool = False
     ) -> None:
-        self.size, self.window, self.margin, self.ring = size, window, margin, ring and size > window
+        self.size, self.window, self.margin, self.wraps, self.ring = size, window, margin, ring, ring and size > window
         self.starts = starts(size, window, hop, stride=stride, ring=ring)
         self.sums = torch.zeros(size)
         for k in range(len(self)):
@@ -100,7 +103,7 @@ class Cover:
 
     def reads(self, k: int) -> Int[np.ndarray, " length"]:
         """The indices of the axis that window ``k`` sees."""
-        if self.size < self.window:
+        if self.size < self.window and not self.wraps:
             there_and_back = np.arange(self.window) % max(2 * self.size - 2, 1)
             return np.minimum(there_and_back, np.abs(2 * self.size - 2 - there_and_back))
         return np.arange(self.starts[k], self.starts[k] + self.extent(k)) % self.size

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import Field, dataclass, fields
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -119,9 +119,11 @@ def measured_reach(model: Model) -> int | None:
     """
     probe = copy.deepcopy(model).cpu().eval()
     try:
-        reaches = [_spread_along(probe, axis) for axis in range(model.spec.dims)]
+        probe.restore(torch.zeros(1, model.spec.channels, *(size + model.stride for size in model.spec.sizes)))
     except RuntimeError:  # it takes signals of one size only
         return None
+    # An error from here on is a fault of the model's, and must not pass for that.
+    reaches = [_spread_along(probe, axis) for axis in range(model.spec.dims)]
     return None if None in reaches else max(reach for reach in reaches if reach is not None)
 
 
@@ -142,8 +144,9 @@ def _spread_along(model: Model, axis: int) -> int | None:
 
 
 class ModelConfig(ABC):
-    """A frozen dataclass whose fields are a model's plain arguments; whole numbers are counts, 0 or more."""
+    """A frozen dataclass whose fields are a model's plain arguments; those declared as ``int`` are counts, 0 or more."""
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     optional: ClassVar[tuple[str, ...]] = ()
     """Counts that may be 0."""
 
@@ -153,11 +156,11 @@ class ModelConfig(ABC):
         Raises:
             UserError: for a count below 1, or below 0 where it is optional.
         """
-        for name, value in vars(self).items():
-            least = 0 if name in self.optional else 1
-            if isinstance(value, int) and not isinstance(value, bool) and value < least:
-                flag = f"--model.{name.replace('_', '-')}"
-                raise UserError(f"{name} is {value}", expected=f"at least {least}", mend=f"set {flag}")
+        for field in fields(self):
+            least, value = 0 if field.name in self.optional else 1, getattr(self, field.name)
+            if field.type in (int, "int") and value < least:
+                flag = f"--model.{field.name.replace('_', '-')}"
+                raise UserError(f"{field.name} is {value}", expected=f"at least {least}", mend=f"set {flag}")
 
     @abstractmethod
     def build(self, spec: SignalSpec, classes: int = 0) -> Model:

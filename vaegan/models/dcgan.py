@@ -100,7 +100,7 @@ class Critic(nn.Module):
         width: channels of the first convolution; each strided one doubles them.
         downs: how often the size is halved; 2 in the study.
         added: further convolutions (3x3, stride 1) at the coarsest size.
-        residual: make each further convolution a residual block, which starts as the identity.
+        residual: make each further convolution a residual block, which without spectral norm starts as the identity.
         dropout: share of the last features that are zeroed in training.
         spectral: spectral norm on every layer.
     """
@@ -273,7 +273,8 @@ def _added(
 ) -> nn.Sequential:
     """Layers that keep size and channels."""
     if residual:
-        return nn.Sequential(*(ResBlock(dims, channels, norm=norm, periodic=periodic) for _ in range(count)))
+        blocks = (ResBlock(dims, channels, norm=norm, periodic=periodic, spectral=spectral) for _ in range(count))
+        return nn.Sequential(*blocks)
     layers: list[nn.Module] = []
     for _ in range(count):
         layers.append(Conv(dims, channels, channels, 3, periodic=periodic, spectral=spectral))

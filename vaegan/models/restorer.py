@@ -23,15 +23,19 @@ def with_mask(
 
 
 def moments(draw: Callable[[], Tensor], samples: int) -> Restored:
-    """Mean and standard deviation over so many draws, in single precision or better: squares cancel in half precision."""
+    """Mean and standard deviation over so many draws, in single precision or better.
+
+    Squares are those of differences to the first draw: of the draws themselves they would cancel, and draws that are all
+    the same would seem to differ.
+    """
     first = at_least_single(draw())
-    total, squares = first, first.square()
+    total, squares = torch.zeros_like(first), torch.zeros_like(first)
     for _ in range(samples - 1):
-        x = at_least_single(draw())
-        total, squares = total + x, squares + x.square()
+        apart = at_least_single(draw()) - first
+        total, squares = total + apart, squares + apart.square()
     mean = total / samples
     variance = (squares / samples - mean.square()).clamp(min=0) * (samples / max(samples - 1, 1))
-    return Restored(mean, variance.sqrt())
+    return Restored(first + mean, variance.sqrt())
 
 
 class Restorer(Model):

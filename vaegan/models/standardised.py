@@ -9,22 +9,23 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vaegan.models.vaegan import VAEGAN, RestoringConfig
-from vaegan.nn import Context, Encoding, Verdict
+from vaegan.nn import Context, Encoding, Verdict, at_least_single
 from vaegan.signal import SignalSpec
 
 SMALLEST = 1e-7
 """Root mean square, in model units, below which a signal counts as flat."""
 
 
-def root_mean_square(
-    y: Float[Tensor, "batch channels *space"], seen: Tensor | None = None
-) -> Float[Tensor, "batch *ones"]:
-    """RMS of each item over its channels and observed samples, with axes of 1; 0 where nothing was observed."""
+def mean_square(y: Float[Tensor, "batch channels *space"], seen: Tensor | None = None) -> Float[Tensor, "batch *ones"]:
+    """Mean square of each item over its channels and observed samples, with axes of 1; 0 where nothing was observed.
+
+    In single precision or better. Whoever takes its root must bound it first: at 0 a root has no slope.
+    """
     seen = torch.ones_like(y[:, :1]) if seen is None else seen.to(y.dtype)
     axes = tuple(range(1, y.dim()))
-    energy = (torch.where(seen > 0, y, 0.0).float().square()).sum(axes, keepdim=True)
-    count = (seen.float().sum(axes, keepdim=True) * y.shape[1]).clamp(min=1.0)
-    return (energy / count).sqrt().to(y.dtype)
+    energy = at_least_single(torch.where(seen > 0, y, 0.0)).square().sum(axes, keepdim=True)
+    count = (at_least_single(seen).sum(axes, keepdim=True) * y.shape[1]).clamp(min=1.0)
+    return energy / count
 
 
 class StandardisedVAEGAN(VAEGAN):
@@ -32,8 +33,8 @@ class StandardisedVAEGAN(VAEGAN):
 
     So a restoration of ``c y`` is ``c`` times that of ``y``, and one network serves signals of all amplitudes, as the
     division by the noisy signal's standard deviation does in EEGdenoiseNet (Zhang et al. 2021). The discriminator sees
-    signals of RMS 1. What is decoded without an observed signal, from the prior, gets the RMS ``typical``. A flat
-    signal stays flat.
+    signals of RMS 1. What is decoded without an observed signal, from the prior, gets the RMS ``typical``; what is
+    restored from the latent alone gets the observed one, of which the latent knows nothing. A flat signal stays flat.
 
     Args:
         typical: RMS of signals drawn from the prior, in model units.
@@ -49,12 +50,12 @@ class StandardisedVAEGAN(VAEGAN):
     def encode(
         self, y: Float[Tensor, "batch channels *space"], mask: Bool[Tensor, "batch 1 *space"] | None = None
     ) -> Encoding:
-        """q(z | y / RMS), and the context with the observed signal in its own unit."""
-        scale = self._scale(y, mask)
+        """q(z | y / RMS), and the context of y / RMS, with the RMS."""
+        scale = mean_square(y, mask).clamp(min=SMALLEST**2).sqrt().to(y.dtype)
         encoding = super().encode(y / scale, mask)
         if encoding.context is None:
             return encoding
-        return replace(encoding, context=replace(encoding.context, observed=encoding.context.observed * scale))
+        return replace(encoding, context=replace(encoding.context, scale=scale))
 
     def decode(
         self,
@@ -62,19 +63,18 @@ class StandardisedVAEGAN(VAEGAN):
         context: Context | None = None,
         condition: Tensor | None = None,
     ) -> Float[Tensor, "batch channels *space"]:
-        """RMS times G(z; context / RMS)."""
-        if context is None:
-            return super().decode(z, None, condition) * self.typical
-        scale = self._scale(context.observed, context.seen)
-        standard = replace(context, observed=context.observed / scale)
-        return super().decode(z, standard, condition) * scale
+        """RMS times G(z; context of y / RMS)."""
+        scale = self.typical if context is None or context.scale is None else context.scale
+        return super().decode(z, context, condition) * scale
 
     def judge(self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None = None) -> Verdict:
-        """The discriminator's verdict on the signal at RMS 1."""
-        return super().judge(x / self._scale(x), condition)
+        """The discriminator's verdict on the signal at RMS 1; on a flat one as it is.
 
-    def _scale(self, y: Tensor, seen: Tensor | None = None) -> Tensor:
-        return root_mean_square(y, seen).clamp(min=SMALLEST)
+        Divided by next to nothing, a flat signal would have a slope that drowns those of all others in gradients and
+        penalties: a new network draws nothing else.
+        """
+        power = mean_square(x)
+        return super().judge(x / torch.where(power > SMALLEST**2, power, 1.0).sqrt().to(x.dtype), condition)
 
 
 @dataclass(frozen=True)

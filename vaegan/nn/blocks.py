@@ -15,15 +15,21 @@ from vaegan.nn.conv import Conv, Norm, normalisation
 class ResBlock(nn.Module):
     """Two convolutions whose result is added to their input, normalised before each (He et al. 2016, fig. 4e).
 
-    The second one starts at zero, so a new block is the identity.
+    The second one starts at zero, so a new block is the identity; not so with spectral norm, which has no scale to start
+    from (Miyato et al. 2018 have it in residual blocks too).
     """
 
-    def __init__(self, dims: int, channels: int, *, norm: Norm, periodic: Sequence[bool] = ()) -> None:
+    def __init__(
+        self, dims: int, channels: int, *, norm: Norm, periodic: Sequence[bool] = (), spectral: bool = False
+    ) -> None:
         super().__init__()
         self.norms = nn.ModuleList(normalisation(norm, channels, dims) for _ in range(2))
-        self.convs = nn.ModuleList(Conv(dims, channels, channels, 3, periodic=periodic) for _ in range(2))
-        for parameter in self.convs[1].parameters():
-            nn.init.zeros_(parameter)
+        self.convs = nn.ModuleList(
+            Conv(dims, channels, channels, 3, periodic=periodic, spectral=spectral) for _ in range(2)
+        )
+        if not spectral:
+            for parameter in self.convs[1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
         """``x + f(x)``."""

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -223,22 +223,22 @@ class Linear(nn.Module):
         return self.layer(x)
 
 
-class Condition(nn.Module):
-    """A class as channels that are added to features: one learned vector for each class.
+class ClassVectors(nn.Module):
+    """One learned vector for each class.
 
     Args:
-        classes: number of classes; 0 for an unconditional network (then the features pass unchanged).
-        channels: of the features.
+        classes: number of classes; 0 for an unconditional network.
+        width: of a vector.
     """
 
-    def __init__(self, classes: int, channels: int) -> None:
+    def __init__(self, classes: int, width: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(classes, channels) if classes else None
+        self.table: nn.Module | None = nn.Embedding(classes, width) if classes else None
 
-    def forward(
-        self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None
-    ) -> Float[Tensor, "batch channels *space"]:
-        """Adds the class's vector at every place; of an unknown class (``None``) the mean of all classes' vectors.
+    def vectors(self, condition: Int[Tensor, " batch"] | None) -> Float[Tensor, "some width"] | None:
+        """Those of these classes, of an unknown one (-1) the mean of all; for ``None`` that mean in one row.
+
+        ``None`` for an unconditional network.
 
         Raises:
             UserError: when an unconditional network gets a condition.
@@ -250,11 +250,41 @@ class Condition(nn.Module):
                     expected="condition=None",
                     mend="build it with classes=...",
                 )
-            return x
-        if condition is None:
-            return x + self.table.weight.mean(0).view(1, -1, *(1 for _ in x.shape[2:]))
-        shift = self.table(condition)
-        return x + shift.view(*shift.shape, *(1 for _ in x.shape[2:]))
+            return None
+        every: Tensor = self.table.weight  # type: ignore[assignment]
+        mean = every.mean(0, keepdim=True)
+        return mean if condition is None else torch.cat([every, mean])[condition]
+
+
+class Condition(ClassVectors):
+    """A class as channels that are added to features at every place."""
+
+    def forward(
+        self, x: Float[Tensor, "batch channels *space"], condition: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, "batch channels *space"]:
+        """Adds the class's vector; an unconditional network's features pass unchanged."""
+        shift = self.vectors(condition)
+        return x if shift is None else x + shift.view(*shift.shape, *(1 for _ in x.shape[2:]))
+
+
+class Projection(ClassVectors):
+    """How well features agree with a class (Miyato & Koyama 2018, Eq. 3): a term of a conditional discriminator's logit.
+
+    Without spectral norm it starts near 0, so that a discriminator first learns what is real and then of which class.
+    """
+
+    def __init__(self, classes: int, width: int, *, spectral: bool = False) -> None:
+        super().__init__(classes, width)
+        if self.table is not None:
+            nn.init.normal_(self.table.weight, 0.0, 0.02)  # type: ignore[arg-type]
+            self.table = _constrained(self.table, spectral)
+
+    def forward(
+        self, x: Float[Tensor, "batch width"], condition: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, " batch"] | float:
+        """``x · e_c``; 0 in an unconditional network."""
+        towards = self.vectors(condition)
+        return 0.0 if towards is None else (x * towards).sum(1)
 
 
 def repeated(x: Float[Tensor, "batch channels *space"], sizes: Sequence[int]) -> Float[Tensor, "batch channels *other"]:

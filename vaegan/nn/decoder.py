@@ -23,7 +23,8 @@ class Decoder(nn.Module):
         depth: how often the size is doubled.
         vector: whether the latent is a vector (a dense layer spreads it) or a map at the coarsest size.
         norm: ``"batch"``, ``"group"`` or ``"none"``.
-        classes: number of classes for a conditional decoder, else 0.
+        classes: number of classes for a conditional decoder, else 0. Where a dense layer spreads the latent it spreads the
+            class too, so that a class may have a shape of its own; beside a map its vector is the same at every place.
     """
 
     def __init__(
@@ -49,7 +50,10 @@ class Decoder(nn.Module):
         else:
             self.spread = Conv(dims, latent, channels[0], 3, periodic=spec.periodic, bias=bias)
             self.spread_norm = normalisation(norm, channels[0], dims)
-        self.condition = Condition(classes, channels[0])
+        self.condition = Condition(classes, prod(self.coarsest) if vector else channels[0])
+        if vector and self.condition.table is not None:
+            # At first a class weighs as much as all of z: weights of 0.02 each (Radford et al. 2016) on z ~ N(0, I).
+            nn.init.normal_(self.condition.table.weight, 0.0, 0.02 * latent**0.5)  # type: ignore[arg-type]
         outputs = [*channels[1:], width]
         self.ups = nn.ModuleList(
             Upsample(dims, a, b, 5, periodic=spec.periodic, bias=bias) for a, b in zip(channels, outputs, strict=True)
@@ -66,9 +70,8 @@ class Decoder(nn.Module):
             z: (batch, latent) or (batch, latent, *coarsest size).
             condition: (batch,) class indices for a conditional decoder.
         """
-        h = F.relu(self.spread_norm(self.spread(z)))
+        h = F.relu(self.spread_norm(self.condition(self.spread(z), condition)))
         h = h.view(-1, *self.coarsest) if self.vector else h
-        h = self.condition(h, condition)
         for up, norm, sizes in zip(self.ups, self.norms, self.sizes[1:], strict=True):
             h = F.relu(norm(up(h, sizes)))
         return torch.tanh(self.last(h))

@@ -10,7 +10,7 @@ from math import prod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vaegan.nn.conv import Condition, Conv, Linear, Norm, normalisation, pyramid
+from vaegan.nn.conv import Conv, Linear, Norm, Projection, normalisation, pyramid
 from vaegan.nn.precision import at_least_single
 from vaegan.signal import SignalSpec
 
@@ -39,7 +39,8 @@ class Discriminator(nn.Module):
         norm: ``"batch"``, ``"group"`` or ``"none"``.
         spectral: spectral norm on every layer (Miyato et al. 2018).
         leak: slope of the activation below 0; 0 is Larsen's ReLU.
-        classes: number of classes for a conditional discriminator, else 0.
+        classes: number of classes for a conditional discriminator, else 0. The logit is then ``φ(x)·v + φ(x)·e_c`` with the
+            dense layer's output φ and a learned vector e_c for each class c (projection; Miyato & Koyama 2018, Eq. 3).
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class Discriminator(nn.Module):
         self.convs = nn.ModuleList([first, *strided])
         self.norms = nn.ModuleList([nn.Identity(), *(normalisation(norm, c, dims) for c in channels[1:])])
         self.activation: Callable[[Tensor], Tensor] = nn.LeakyReLU(leak) if leak else nn.ReLU()
-        self.condition = Condition(classes, channels[-1])
         coarsest = pyramid(spec.sizes, depth)[-1]
         self.dense = Linear(channels[-1] * prod(coarsest), hidden, bias=bias, spectral=spectral)
         self.dense_norm = normalisation(norm, hidden, 0)
         self.last = Linear(hidden, 1, spectral=spectral)
+        self.projection = Projection(classes, hidden, spectral=spectral)
 
     def forward(self, x: Float[Tensor, "batch channels *space"], condition: Tensor | None = None) -> Verdict:
         """Judges signals given in model units; ``condition`` holds (batch,) class indices for a conditional network."""
@@ -79,7 +80,6 @@ class Discriminator(nn.Module):
             raw = conv(h)
             features.append(raw)
             h = self.activation(norm(raw))
-        h = self.condition(h, condition)
         h = self.activation(self.dense_norm(self.dense(h.flatten(1))))
-        logits = self.last(h).squeeze(1)
+        logits = self.last(h).squeeze(1) + self.projection(h, condition)
         return Verdict(at_least_single(logits), tuple(features))

@@ -54,11 +54,11 @@ class Encoder(nn.Module):
                 normalisation(norm, hidden, 0),
                 nn.ReLU(),
             )
-            self.head: nn.Module = Linear(hidden, 2 * latent)
+            self.head: nn.Module = Linear(hidden, 2 * latent, spectral=spectral)
             self.latent_shape: tuple[int, ...] = (latent,)
         else:
             self.dense = nn.Identity()
-            self.head = Conv(dims, channels[-1], 2 * latent, 3, periodic=spec.periodic)
+            self.head = Conv(dims, channels[-1], 2 * latent, 3, periodic=spec.periodic, spectral=spectral)
             self.latent_shape = (latent, *coarsest)
 
     def forward(self, y: Float[Tensor, "batch channels *space"]) -> DiagonalGaussian:

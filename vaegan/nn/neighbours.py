@@ -109,7 +109,8 @@ def alike(
             step = torch.roll(x, -away, axis) - x
             step = step * torch.exp(-0.5 * (step / _ALIKE).square())
             if not wraps:
-                step.narrow(axis, x.shape[axis] - away, away).zero_()
+                beyond = min(away, x.shape[axis])
+                step.narrow(axis, x.shape[axis] - beyond, beyond).zero_()
             found += [step, torch.roll(-step, away, axis)]
     return torch.cat(found, dim=1)
 

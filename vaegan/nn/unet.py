@@ -34,12 +34,15 @@ class Context:
         skips: features from fine to coarse; the coarsest level only where there is no latent to carry it.
         differences: with ``neighbours`` those of the nearest observed samples to ``observed``, see
             :func:`vaegan.nn.neighbours.continued`; else no channels.
+        scale: where the encoder saw each signal divided by a number of its own, that number: all else here is in its unit.
+            It is never wiped, as no latent tells it.
     """
 
     observed: Float[Tensor, "batch channels *space"]
     seen: Float[Tensor, "batch 1 *space"]
     skips: tuple[Float[Tensor, "batch _ ..."], ...]
     differences: Float[Tensor, "batch differences *space"]
+    scale: Float[Tensor, "batch *ones"] | None = None
 
     def kept(self, keep: Float[Tensor, " batch"]) -> Context:
         """The same context, with the items where ``keep`` is 0 wiped."""
@@ -48,7 +51,7 @@ class Context:
             return x * keep.to(x.dtype).view(-1, *(1 for _ in x.shape[1:]))
 
         skips = tuple(wipe(skip) for skip in self.skips)
-        return Context(wipe(self.observed), wipe(self.seen), skips, wipe(self.differences))
+        return Context(wipe(self.observed), wipe(self.seen), skips, wipe(self.differences), self.scale)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, leaf, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, gradient, leaf, trainable
 from vaegan.objectives.cut import Noise, as_vaegan
 
 
@@ -45,6 +45,7 @@ class AmbientObjective(Objective):
     def __post_init__(self) -> None:
         if self.penalty_every < 1:
             raise UserError(f"penalty_every is {self.penalty_every}", expected="at least 1")
+        check_numbers(self, weights=("penalty",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player, on one graph."""

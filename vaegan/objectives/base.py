@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vaegan.degradation.base import Measurement
+from vaegan.errors import UserError
 from vaegan.models.base import Model
 
 
@@ -80,6 +82,38 @@ class Objective(ABC):
             parameters = trainable(model.players()[name])
             assign(parameters, gradient([losses[name]], parameters, retain=True))
         return Step({name: loss.detach() for name, loss in losses.items()})
+
+
+def check_numbers(
+    config: object,
+    where: str = "objective",
+    *,
+    weights: Sequence[str] = (),
+    shares: Sequence[str] = (),
+    positive: Sequence[str] = (),
+) -> None:
+    """Looks at the numbers of a configuration, each given by the name of its field; none may be infinite or NaN.
+
+    Args:
+        config: what holds them.
+        where: what the user sets to mend one.
+        weights: of 0 or more.
+        shares: 0 to 1.
+        positive: above 0.
+
+    Raises:
+        UserError: for the first that is out of its range.
+    """
+    kinds: tuple[tuple[Sequence[str], str, Callable[[float], bool]], ...] = (
+        (weights, "a number of 0 or more", lambda value: value >= 0),
+        (shares, "0 to 1", lambda value: 0 <= value <= 1),
+        (positive, "a number above 0", lambda value: value > 0),
+    )
+    for names, expected, fits in kinds:
+        for name in names:
+            value = getattr(config, name)
+            if not (isfinite(value) and fits(value)):
+                raise UserError(f"{name} is {value}", expected=expected, mend=f"set {where}.{name}")
 
 
 def trainable(player: nn.Module) -> list[nn.Parameter]:

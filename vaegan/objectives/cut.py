@@ -8,7 +8,7 @@ is recomputed, and no gradient can reach a player that it is not meant for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -73,7 +73,7 @@ def encode(model: LatentModel, batch: Batch, noise: Noise, *, cut: bool) -> Enco
     outputs = (encoding.posterior.sample(noise.posterior.to(encoding.posterior.mean)), *skips)
     leaves = tuple(leaf(output) for output in outputs) if cut else outputs
     if context is not None:
-        context = Context(context.observed, context.seen, leaves[1:], context.differences)
+        context = replace(context, skips=leaves[1:])
     return Encoded(encoding.posterior, outputs, leaves, context)
 
 

@@ -13,7 +13,7 @@ from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.dcgan import DCGAN
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, leaf
+from vaegan.objectives.base import Batch, Objective, check_numbers, leaf
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class GANObjective(Objective):
     players: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
 
     penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, weights=("penalty",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player."""

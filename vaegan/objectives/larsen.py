@@ -14,7 +14,7 @@ from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.nn import Verdict
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, detached, gradient, leaf, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, detached, gradient, leaf, trainable
 from vaegan.objectives.cut import Noise, as_vaegan, encode, encoder_gradient
 
 
@@ -42,6 +42,9 @@ class Equilibrium:
 
     target: float = 0.68
     margin: float = 0.35
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "objective.equilibrium", weights=("target", "margin"))
 
     def gates(self, real: Tensor, *fakes: Tensor) -> dict[str, Tensor]:
         """For decoder and discriminator whether they step, as 0-dim bool tensors on the device (never read by the host)."""
@@ -72,6 +75,9 @@ class LarsenObjective(Objective):
     layer: int = 3
     reconstructions_as_fakes: bool = True
     equilibrium: Equilibrium | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers(self, weights=("gamma",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player, on one graph: the definition that ``backward`` is held against."""

@@ -14,7 +14,7 @@ from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
 from vaegan.nn import DiagonalGaussian, Verdict
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, detached, gradient, leaf, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, detached, gradient, leaf, trainable
 from vaegan.objectives.cut import Noise, as_vaegan, encode, encoder_gradient
 
 
@@ -63,6 +63,8 @@ class ModernObjective(Objective):
             raise UserError(
                 f"penalty_every is {self.penalty_every}", expected="at least 1", mend="set objective.penalty_every"
             )
+        weights = ("pixel", "feature", "adversarial", "penalty", "beta", "free_bits")
+        check_numbers(self, weights=weights, shares=("warmup", "bare"))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player, on one graph: the definition that ``backward`` is held against."""

@@ -6,12 +6,13 @@ is the same in neighbouring samples, they learn the noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vaegan.degradation.base import normal, per_sample, uniform
@@ -19,7 +20,7 @@ from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.latent import LatentModel
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, gradient, trainable
 from vaegan.objectives.cut import Noise, as_latent, encode
 
 Law = Literal["gamma", "gaussian"]
@@ -79,10 +80,15 @@ class BlindSpotObjective(_ObservedObjective):
             raise UserError(
                 f"share {self.share} and radius {self.radius}", expected="a share in (0, 1) and a radius of 1 or more"
             )
+        check_numbers(self, weights=("beta",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """The squared error of the replaced samples, plus β KL, the same for both players."""
         latent = as_latent(model)
+        if max(batch.y.shape[2:]) == 1:
+            raise UserError(
+                "a blind spot in signals of one sample", expected="a sample beside it", mend="set another objective"
+            )
         noise = Noise.draw(latent, batch, generator)
         seen = torch.ones_like(batch.y[:, :1], dtype=torch.bool) if batch.mask is None else batch.mask
         hidden = (uniform(tuple(seen.shape), batch.y, generator) < self.share) & seen
@@ -96,22 +102,36 @@ class BlindSpotObjective(_ObservedObjective):
         seen: Bool[Tensor, "batch 1 *space"],
         generator: torch.Generator | None,
     ) -> Float[Tensor, "batch channels *space"]:
-        """For every sample the value of one nearby; the item's mean where that was not observed."""
-        index = torch.zeros_like(y[:, :1], dtype=torch.long)
-        for axis, size in enumerate(y.shape[2:]):
-            span = 2 * self.radius + 1
-            shift = (uniform(tuple(index.shape), y, generator) * span).long().clamp(max=span - 1) - self.radius
-            shift = shift + (shift == 0) if axis == 0 else shift  # never the sample itself
-            at = torch.arange(size, device=y.device).view(-1, *(1 for _ in y.shape[3 + axis :]))
+        """For every sample the value of another one nearby; the item's mean where that was not observed."""
+        sizes, span = y.shape[2:], 2 * self.radius + 1
+        places, itself = [], torch.ones_like(y[:, :1], dtype=torch.bool)
+        for axis, size in enumerate(sizes):
+            shift = (uniform(tuple(itself.shape), y, generator) * span).long().clamp(max=span - 1) - self.radius
+            shift = shift + (shift == 0) if axis == 0 else shift
+            at = _positions(sizes, axis, y.device)
             place = at + shift
             place = torch.where(place < 0, -place, place)
             place = torch.where(place >= size, 2 * size - 2 - place, place).clamp(0, size - 1)
+            places.append(place)
+            itself = itself & (place == at)
+        # Folded back at a border, a shift may end where it began: there the next sample is taken, or the last but one.
+        longest = max(range(len(sizes)), key=lambda axis: sizes[axis])
+        at = _positions(sizes, longest, y.device)
+        beside = torch.where(at + 1 < sizes[longest], at + 1, at - 1)
+        places[longest] = torch.where(itself, beside, places[longest])
+        index = places[0]
+        for size, place in zip(sizes[1:], places[1:], strict=True):
             index = index * size + place
         flat = index.flatten(1).unsqueeze(1)
         count = seen.flatten(1).sum(1).clamp(min=1)
         mean = torch.where(seen, y, 0.0).flatten(2).sum(2) / count.unsqueeze(1)
         values = torch.where(seen, y, mean.view(*mean.shape, *(1 for _ in y.shape[2:]))).flatten(2)
         return values.gather(2, flat.expand(-1, y.shape[1], -1)).view_as(y)
+
+
+def _positions(sizes: Sequence[int], axis: int, device: torch.device) -> Int[Tensor, "*ones"]:
+    """0, 1, 2, ... along one of the axes, to be broadcast over the others."""
+    return torch.arange(sizes[axis], device=device).view(-1, *(1 for _ in sizes[axis + 1 :]))
 
 
 @dataclass(frozen=True)
@@ -158,6 +178,7 @@ class ThinningObjective(_ObservedObjective):
                 f"level {self.level}, shares {self.low} to {self.high}",
                 expected="a level above 0, shares within (0, 1)",
             )
+        check_numbers(self, weights=("beta",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """The squared error between a restored part and the other part, plus β KL, the same for both players."""

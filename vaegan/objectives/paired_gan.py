@@ -11,7 +11,7 @@ from torch import Tensor
 from vaegan.models.base import Model
 from vaegan.models.restoration_gan import RestorationGAN
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective
+from vaegan.objectives.base import Batch, Objective, check_numbers
 from vaegan.objectives.restoring import as_kind, pixel_error
 
 
@@ -36,6 +36,9 @@ class PairedGANObjective(Objective):
     pixel: float = 100.0
     adversarial: float = 1.0
     squared: bool = False
+
+    def __post_init__(self) -> None:
+        check_numbers(self, weights=("pixel", "adversarial"))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player."""

@@ -15,7 +15,7 @@ from vaegan.models.base import Model
 from vaegan.models.pixel_vaegan import PixelVAEGAN
 from vaegan.nn import at_least_single
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, gradient, trainable
 from vaegan.objectives.cut import Noise, encode
 
 
@@ -47,6 +47,7 @@ class PixelVAEGANObjective(Objective):
     def __post_init__(self) -> None:
         if not 0.5 < self.label <= 1:
             raise UserError(f"label is {self.label}", expected="above 0.5, at most 1", mend="set objective.label")
+        check_numbers(self, weights=("kl", "adversarial", "noise"), shares=("warmup",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player; encoder and decoder share theirs."""

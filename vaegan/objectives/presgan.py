@@ -14,7 +14,7 @@ from vaegan.models.base import Model
 from vaegan.models.presgan import PresGAN
 from vaegan.nn import at_least_single
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, gradient, trainable
 from vaegan.objectives.hmc import sample_latents
 
 
@@ -47,6 +47,7 @@ class PresGANObjective(Objective):
             if getattr(self, name) < least:
                 found, flag = f"{name} is {getattr(self, name)}", f"set objective.{name}"
                 raise UserError(found, expected=f"at least {least}", mend=flag)
+        check_numbers(self, weights=("entropy", "adapt"), shares=("acceptance",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """One scalar a player."""

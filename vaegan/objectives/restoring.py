@@ -15,7 +15,7 @@ from vaegan.models.base import Model
 from vaegan.models.restorer import NetworkRestorer
 from vaegan.models.unet_vae import UNetVAE
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, gradient, trainable
 
 Kind = TypeVar("Kind", bound=Model)
 
@@ -76,6 +76,9 @@ class UNetVAEObjective(OneLoss):
     players: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
 
     beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, weights=("beta",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """The same scalar for both players."""

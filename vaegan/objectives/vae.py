@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaegan.models.base import Model
 from vaegan.objectives import terms
-from vaegan.objectives.base import Batch, Objective, Step, assign, gradient, trainable
+from vaegan.objectives.base import Batch, Objective, Step, assign, check_numbers, gradient, trainable
 from vaegan.objectives.cut import Noise, as_latent, encode
 
 
@@ -34,6 +34,9 @@ class VAEObjective(Objective):
     variance: float = 0.05
     free_bits: float = 0.0
     bare: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, weights=("beta", "free_bits"), shares=("bare",), positive=("variance",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """The negative evidence lower bound per element, the same for both players."""

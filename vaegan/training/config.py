@@ -6,14 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from vaegan.errors import UserError
+from vaegan.objectives.base import check_numbers
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
+Schedule = Literal["cosine", "constant"]
 
 
 class OptimizerConfig(ABC):
@@ -39,6 +41,12 @@ class Adam(OptimizerConfig):
     beta1: float = 0.9
     beta2: float = 0.99
 
+    def __post_init__(self) -> None:
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                found = f"{name} is {getattr(self, name)}"
+                raise UserError(found, expected="0 up to, not including, 1", mend=f"set optimizer.{name}")
+
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer for these parameters."""
         return torch.optim.Adam(parameters, lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
@@ -57,6 +65,9 @@ class RMSProp(OptimizerConfig):
     lr: float = 3e-4
     decay: float = 0.9
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "optimizer", weights=("weight_decay",), shares=("decay",))
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer for these parameters; on a GPU its counters stay there too."""
@@ -84,7 +95,7 @@ class TrainingConfig:
         flip: mirror pictures along their last axis at random.
         mix: probability with which a signal is replaced by a sum of two, ``cos(φ) x_i + sin(φ) x_j`` with φ uniform in a
             quarter turn: for signals that add up and have no level of their own, such as EEG, where there are few of them
-            (after Zhang et al. 2018).
+            (after Zhang et al. 2018). It takes batches of two or more a process; of a sum is known what is known of both.
         surrogates: probability with which a signal of one axis gets new phases at random, the same in all channels, and
             keeps its spectrum (Theiler et al. 1992; for EEG, Schwabedal et al. 2018): a few minutes of a slow rhythm are
             soon known by heart otherwise.
@@ -102,7 +113,7 @@ class TrainingConfig:
     batch: int = 32
     optimizer: OptimizerConfig = Adam()
     discriminator_lr: float = 1.0
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     warmup: float = 0.02
     ema: float = 0.05
     clip: float = 1.0
@@ -127,11 +138,15 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value > 0):
                 raise UserError(f"{name} is {value}", expected="a number above 0", mend="set --minutes")
-        for name in ("warmup", "ema", "clip", "seed", "save_minutes", "discriminator_lr"):
+        for name, words in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in words:
+                found = f"{name} is {getattr(self, name)!r}"
+                raise UserError(found, expected=f"one of {', '.join(words)}", mend=f"set {name}")
+        for name in ("ema", "clip", "seed", "save_minutes", "discriminator_lr"):
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise UserError(f"{name} is {value}", expected="a number of 0 or more", mend=f"set {name}")
-        for name in ("mix", "surrogates"):
+        for name in ("warmup", "mix", "surrogates"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UserError(f"{name} is {getattr(self, name)}", expected="0 to 1", mend=f"set {name}")
         if not (isfinite(self.optimizer.lr) and self.optimizer.lr > 0):

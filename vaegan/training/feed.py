@@ -16,6 +16,9 @@ from vaegan.objectives import Batch
 
 RESIDENT_SHARE = 0.5
 
+UNCLASSED = 0.1
+"""Share of samples whose class a conditional model is not told, so that it can restore what has none."""
+
 
 class Feed:
     """The batches of a stage; each depends on the seed and its number alone, so a resumed run sees the same ones.
@@ -72,6 +75,12 @@ class Feed:
         )
         if mix and (classes or fixed or data.observed is not None):
             raise DataError("a sum of two signals has no class and no recorded damage", mend="set mix to 0")
+        if mix and min(batch, len(data)) < 2:
+            raise DataError(
+                f"sums of two signals in batches of {batch} from {len(data)}",
+                expected="at least 2",
+                mend="set --batch to 2, or mix to 0",
+            )
         if surrogates and (gaps or classes or fixed or data.observed is not None or data.signals.ndim != 3):
             raise DataError(
                 "new phases need whole signals of one axis, without classes or recorded damage",
@@ -106,7 +115,9 @@ class Feed:
         x, y = seen.x, seen.y
         condition = None
         if self.classes and self.data.labels is not None:
-            condition = self._sent(self.data.labels[rows].astype(np.int64))
+            labels = self.data.labels[rows].astype(np.int64)
+            dice = np.random.default_rng((self.seed, self.rank, step)).random(len(rows))
+            condition = self._sent(np.where(dice < UNCLASSED, -1, labels))
         if x.dim() == 4:
             x, y = (t.contiguous(memory_format=torch.channels_last) for t in (x, y))
         return Batch(x, y, seen.mask, condition, step, progress, seen.known, self._measure), generator
@@ -173,11 +184,16 @@ def _mirror(x: Tensor, which: Tensor | None) -> Tensor:
 
 
 def _mixed(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Some signals as ``cos(φ) x_i + sin(φ) x_j`` with φ uniform in a quarter turn, x_j being the next one of the batch."""
-    chosen, angle = torch.rand(2, len(x), generator=generator, device=x.device)
-    angle = torch.where(chosen < probability, angle * (pi / 2), torch.zeros_like(angle))
-    angle = angle.view(-1, *(1 for _ in x.shape[1:])).to(x)
-    return torch.cos(angle) * x + torch.sin(angle) * x.roll(1, dims=0)
+    """Some signals as ``cos(φ) x_i + sin(φ) x_j`` with φ uniform in a quarter turn, x_j being the one before in the batch.
+
+    Of a sum is known what is known of both.
+    """
+    chosen, angle = (
+        draw.view(-1, *(1 for _ in x.shape[1:])) for draw in torch.rand(2, len(x), generator=generator, device=x.device)
+    )
+    angle = (angle * (pi / 2)).to(x)
+    # Chosen, not weighted: nothing times what is missing is missing too.
+    return torch.where(chosen < probability, torch.cos(angle) * x + torch.sin(angle) * x.roll(1, dims=0), x)
 
 
 def _surrogates(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import os
@@ -15,6 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from vaegan.errors import UserError
 from vaegan.models import Model
@@ -114,6 +116,7 @@ def fit(
 
     Raises:
         TrainingError: when a term is not finite.
+        UserError: for batch norm over batches of one item where a channel has a single value.
     """
     torch.manual_seed(config.seed)
     model.to(fabric.device).train()
@@ -131,6 +134,7 @@ def fit(
     state.done = progress >= 1.0
     if state.done:
         return state
+    _rehearse(model, objective, feed, fabric)
     chief = fabric.is_global_zero
     log = Log(folder / "log" if folder and chief else None, console if chief else None, title)
     log.history, log.warnings = state.history, state.warnings
@@ -143,12 +147,7 @@ def fit(
             with fabric.autocast():
                 result = objective.backward(model, batch, generator)
             terms = result.terms | _finish_gradients(fabric, players, config.clip)
-            gates = _common_gates(fabric, result.gates)
-            for name, optimizer in optimizers.items():
-                if name in gates:
-                    step_if(optimizer, gates[name])
-                else:
-                    optimizer.step()
+            _step(optimizers, _common_gates(fabric, result.gates))
             state.step += 1
             state.moved = True
             state.samples += config.batch
@@ -204,6 +203,30 @@ def _has_bf16(accelerator: str) -> bool:
     return False
 
 
+def _rehearse(model: Model, objective: Objective, feed: Feed, fabric: Fabric) -> None:
+    """Takes a first step with a copy of the model where batch norm could lack a second value of a channel.
+
+    Whether it does depends on sizes and on what the objective asks for; a step tells, before anything is written.
+
+    Raises:
+        UserError: where it does.
+    """
+    if feed.batch > 1 or not any(isinstance(module, _BatchNorm) for module in model.modules()):
+        return
+    batch, generator = feed(0, 0.0)
+    try:
+        with fabric.autocast():
+            objective.backward(copy.deepcopy(model), batch, generator)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            "batch norm over batches of one item, in which a channel has a single value",
+            expected="at least 2 items a process and step, or another norm",
+            mend="set --batch to 2, or the model's norm and discriminator_norm to group",
+        ) from error
+
+
 class _Budget:
     """Samples or minutes, whichever ends first."""
 
@@ -256,6 +279,14 @@ def _common_gates(fabric: Fabric, gates: dict[str, Tensor]) -> dict[str, Tensor]
     votes = cast(Tensor, fabric.all_reduce(torch.stack([gate.float() for gate in gates.values()]), reduce_op="mean"))
     steps = (votes >= 0.5) | (votes < 0.5).all()
     return dict(zip(gates, steps, strict=True))
+
+
+def _step(optimizers: dict[str, torch.optim.Optimizer], gates: dict[str, Tensor]) -> None:
+    for name, optimizer in optimizers.items():
+        if name in gates:
+            step_if(optimizer, gates[name])
+        else:
+            optimizer.step()
 
 
 def _agree(fabric: Fabric, seconds: float) -> float:
