@@ -55,6 +55,15 @@ def test_tuning_takes_the_best_strength_the_middle_without_items_and_the_weakest
     assert tune(inpaint, [(noisy * 0.1, None, PICTURE)]) == 0
 
 
+def test_an_item_of_which_nothing_is_known_tunes_nothing() -> None:
+    gaussian = defaults(spec(3, 48, 48))["gaussian"]
+    noisy = PICTURE + np.random.default_rng(1).normal(size=PICTURE.shape)
+    unknown = (noisy, None, np.full_like(PICTURE, np.nan))
+    assert tune(gaussian, [(noisy, None, PICTURE)]) == gaussian.strengths[-1] == 2.0
+    assert tune(gaussian, [unknown, (noisy, None, PICTURE)]) == 2.0
+    assert tune(gaussian, [unknown]) == gaussian.middle
+
+
 def test_filters_wrap_around_periodic_axes_only() -> None:
     y = np.zeros((1, 32))
     y[0, 0] = 1.0

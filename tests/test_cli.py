@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from vaegan.cli import commands, main
+from vaegan.domain import Recording
 
 
 def failed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
@@ -58,6 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "faces/denoise", "--device", "tpu"], "invalid choice: 'tpu'"),
         (["run", "faces/denoise", "--model.width", "0"], "width is 0; expected at least 1; set --model.width"),
         (["run", "faces/denoise", "--minutes", "inf"], "minutes is inf"),
+        (["run", "faces/denoise", "--evaluation.seed", "-1"], "seed is -1; expected at least 0; set --evaluation.seed"),
         (["run", "faces/denoise", "--stages.0.training.optimizer.lr", "nan"], "lr is nan"),
         (["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"], "penalty_every is 0"),
         (["run", "faces/celeba64", "--smoke", "--model.depth", "2"], "layer 3 of a discriminator of 3"),
@@ -167,6 +169,41 @@ def test_restoring_bad_files(run, tmp_path, capsys) -> None:
     twice = failed(capsys, "restore", run, folder / "000.jpg", pictures(tmp_path / "q", 1) / "000.jpg", "--out", out)
     assert "two files are named 000.jpg" in twice
     assert not out.exists() or not list(out.iterdir())
+
+
+def test_no_file_is_written_over_another_one_whatever_name_its_format_gives(run, tmp_path, monkeypatch, capsys) -> None:
+    """As a recording of EEG whose format nobody writes: it comes out as NAME_raw.fif."""
+    from domains.faces import Faces
+    from domains.pictures import write_picture
+
+    def write(self: Faces, recording: Recording, path: Path) -> Path:
+        beside = write_picture(recording, path.with_name(f"{path.stem}_raw.png"))
+        warnings.warn(f"{beside} holds everything", UserWarning, stacklevel=1)
+        return beside
+
+    monkeypatch.setattr(Faces, "write", write)
+    for seed, name in enumerate(("sub.png", "sub.bmp", "sub_raw.png", "b.png")):
+        noise = np.random.default_rng(seed).integers(0, 255, (20, 20), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / name)
+    out = tmp_path / "out"
+    words = ["restore", str(run), *(str(tmp_path / name) for name in ("sub.png", "sub.bmp", "b.png"))]
+    assert main([*words[:3], "--out", str(tmp_path / "alone")]) == 0
+    capsys.readouterr()
+    with pytest.warns(UserWarning, match=re.escape(f"{out / 'b_raw.png'} holds everything")):
+        assert main([*words, "--out", str(out)]) == 2
+    said = capsys.readouterr()
+    assert said.out.split() == [str(out / "sub_raw.png"), str(out / "b_raw.png")]
+    assert f"sub.bmp would be written to {out / 'sub_raw.png'}, as another file was before" in " ".join(
+        said.err.split()
+    )
+    assert sorted(path.name for path in out.iterdir()) == ["b_raw.png", "sub_raw.png"]
+    assert (out / "sub_raw.png").read_bytes() == (tmp_path / "alone" / "sub_raw.png").read_bytes(), "the first is kept"
+    kept = (tmp_path / "sub_raw.png").read_bytes()
+    (tmp_path / "link.png").symlink_to(tmp_path / "sub_raw.png")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "sub.png").rename(tmp_path / "c" / "sub.png")
+    failed(capsys, "restore", run, tmp_path / "c" / "sub.png", tmp_path / "link.png", "--out", tmp_path)
+    assert (tmp_path / "sub_raw.png").read_bytes() == kept, "an input is never overwritten"
 
 
 def test_restoring_keeps_name_format_and_size(run, tmp_path, capsys) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -164,6 +166,61 @@ def test_masks_reach_restorers_and_baselines() -> None:
     assert not torch.equal(masks[0], masks[1])
     scores = found.numbers["drop 50 %"]
     assert scores["inpaint"]["psnr"]["mean"] > scores["input"]["psnr"]["mean"] + 20
+
+
+class Artifact(Degradation):
+    """Remembers whose signals it was given."""
+
+    given: ClassVar[list[tuple[Split, Tensor]]] = []
+
+    def __init__(self, split: Split, level: float) -> None:
+        super().__init__(level)
+        self.split = split
+
+    def degrade(self, x: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+        self.given.append((self.split, x.clone()))
+        return Measurement(x + per_sample(level, x) * torch.randn(x.shape, generator=generator))
+
+
+class Contaminated(Waves):
+    """Waves under artifacts that were recorded, each split its own."""
+
+    def __init__(self, split: Split = "train") -> None:
+        super().__init__()
+        self.split = split
+
+    def on_split(self, split: Split) -> Contaminated:
+        return Contaminated(split)
+
+    def degradations(self) -> Mapping[str, Callable[..., Degradation]]:
+        own = {"artifact": partial(Artifact, self.split)}
+        return {**own, "rare": own["artifact"]} if self.split == "test" else own
+
+
+def test_baselines_are_tuned_under_the_artifacts_of_the_validation_split() -> None:
+    domain, splits = Contaminated(), ("val", "test")
+    Artifact.given.clear()
+    evaluate_restoration(
+        {"model": identity}, domain, domain.dataset("test"), domain.dataset("val"), ["artifact 0.2"], n=9, seed=0
+    )
+    known = {split: domain.to_model(torch.from_numpy(domain.dataset(split).signals)) for split in splits}
+    for split, x in Artifact.given:
+        assert (x == known[split]).flatten(1).all(1).any(), "what is set on test artifacts is flattered by them"
+    assert {split for split, _ in Artifact.given} == set(splits)
+
+
+def test_what_was_not_recorded_in_the_validation_split_tunes_nothing() -> None:
+    domain = Contaminated()
+    found = evaluate_restoration(
+        {"model": identity},
+        domain,
+        domain.dataset("test"),
+        domain.dataset("val"),
+        ["artifact 0.2", "rare 1"],
+        n=2,
+        seed=0,
+    )
+    assert found.tuned == {"artifact 0.2": 3, "rare 1": 0}
 
 
 def test_paired_data_bring_their_own_condition() -> None:

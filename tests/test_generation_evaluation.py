@@ -16,6 +16,7 @@ from vaegan.evaluation.generation import evaluate_generation
 from vaegan.evaluation.result import REAL, Generation
 from vaegan.metrics.features import FromFunction
 from vaegan.signal import Axis, SignalSpec
+from vaegan.workflow.judging import as_often
 
 ITEMS: dict[Split, int] = {"train": 300, "val": 20, "test": 120}
 
@@ -119,6 +120,19 @@ def test_every_chunk_has_draws_of_its_own() -> None:
 
     judge(150, counting=counting)
     assert len(seen) == len(set(seen)) == 3
+
+
+def test_each_class_is_drawn_as_often_as_there_are_items_of_it() -> None:
+    asked: list[Tensor] = []
+
+    def conditional(n: int, seed: int, classes: Tensor) -> Tensor:
+        asked.append(classes)
+        return honest(n, seed)
+
+    judge(640, conditional=as_often(conditional, np.repeat([0, 2], [300, 100])))
+    shares = torch.bincount(torch.cat(asked)) / 640
+    torch.testing.assert_close(shares, torch.tensor([0.75, 0.0, 0.25]), atol=0.06, rtol=0)
+    assert as_often(honest, None) is honest
 
 
 def test_without_the_training_split_there_is_no_word_about_memorisation() -> None:

@@ -7,7 +7,7 @@ from skimage import metrics as reference
 
 from vaegan.errors import DataError
 from vaegan.metrics import RESTORATION, Metric, summarise
-from vaegan.metrics.restoration import HIGHEST_PSNR
+from vaegan.metrics.restoration import HIGHEST_PSNR, ssim
 
 RNG = np.random.default_rng(0)
 
@@ -63,6 +63,61 @@ def test_ssim_of_tiny_signals(size: int) -> None:
     values = RESTORATION["ssim"].function(restored, truth, 255.0)
     assert values.shape == (2,)
     assert (np.abs(values) <= 1).all()
+
+
+def test_ssim_is_that_of_the_known_samples_alone() -> None:
+    """Unrelated noise is unlike noise, whatever is unknown of it and however bright the items beside it are."""
+    generator = np.random.default_rng(1)
+    restored, truth = generator.uniform(0, 100, (2, 2, 1, 64, 64))
+    whole = ssim(restored, truth, 255.0)
+    half = np.where(generator.random(truth.shape) < 0.5, np.nan, truth)
+    corner = truth.copy()
+    corner[..., 32:] = corner[..., 32:, :] = np.nan  # three quarters
+    for gappy in (half, corner):
+        np.testing.assert_allclose(ssim(restored, gappy, 255.0), whole, atol=0.03)
+        bright = np.concatenate([gappy[:1], gappy[:1] + 5000.0])
+        beside = ssim(np.concatenate([restored[:1], restored[:1] + 5000.0]), bright, 255.0)
+        assert beside[0] == ssim(restored[:1], gappy[:1], 255.0)[0]
+
+
+def test_ssim_beside_a_gap_does_not_see_the_gap() -> None:
+    """A dark half of a picture is judged alike whether the bright half is known or not."""
+    generator = np.random.default_rng(2)
+    truth, restored = generator.uniform(0, 20, (2, 1, 1, 64, 64))
+    truth[..., 32:] += 200
+    restored[..., 32:] += 200
+    left = np.where(np.arange(64) < 32, truth, np.nan)
+    alone = ssim(restored[..., :32], truth[..., :32], 255.0)
+    np.testing.assert_allclose(ssim(restored, left, 255.0), alone, atol=0.02)
+
+
+def test_ssim_without_gaps_is_scikit_image_s_to_the_bit_also_beside_an_item_with_gaps() -> None:
+    restored, truth = pair(2, 2, 24, 20)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255.0}
+    expected = [
+        reference.structural_similarity(b, a, win_size=11, channel_axis=0, **options)
+        for a, b in zip(restored, truth, strict=True)
+    ]
+    assert ssim(restored, truth, 255.0).tolist() == expected
+    truth[1, 0, 3] = np.nan
+    beside = ssim(restored, truth, 255.0)
+    assert beside[0] == expected[0]
+    assert beside[1] == pytest.approx(expected[1], abs=0.02)
+    truth[1] = np.nan
+    assert np.isnan(ssim(restored, truth, 255.0)).tolist() == [False, True], "not defined where nothing is known"
+
+
+def test_ssim_with_gaps_is_the_map_of_scikit_image_where_no_window_reaches_one() -> None:
+    restored, truth = pair(1, 1, 40, 40)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255.0}
+    _, whole = reference.structural_similarity(truth[0, 0], restored[0, 0], win_size=11, full=True, **options)
+    gappy = np.full_like(truth, np.nan)
+    gappy[0, 0, 5, 5] = truth[0, 0, 5, 5]  # one sample that is known: its window holds nothing else
+    assert ssim(np.where(np.isnan(gappy), 0, truth), gappy, 255.0)[0] == pytest.approx(1.0)
+    ring = truth.copy()
+    ring[0, 0, 20:] = np.nan
+    known = ssim(restored, ring, 255.0)[0]
+    assert known == pytest.approx(whole[5:20, 5:35].mean(), abs=0.02)
 
 
 def test_nrmse_is_undefined_for_an_empty_truth() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,25 +13,32 @@ import torch
 from PIL import Image
 
 import vaegan
+from tests import reports
 from vaegan import plugins
 from vaegan.cli import main
 from vaegan.domain import Recording
 from vaegan.extras import CALIBRATION, DIRECTIONS, FAITHFUL, PRIOR
 from vaegan.run import Run
+from vaegan.workflow.judging import Findings, report
 
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of which half are bright, and say so."""
-    path = tmp_path_factory.mktemp("data") / "faces.h5"
-    generator = np.random.default_rng(0)
-    bright = np.arange(120) % 2
-    levels = generator.integers(0, 120, (120, 16, 16, 3)) + 100 * bright[:, None, None, None]
+    return describe(tmp_path_factory.mktemp("data") / "faces.h5", ("Bright", "Chance"), n=120, seed=0)
+
+
+def describe(path: Path, names: tuple[str, ...], *, n: int, seed: int) -> Path:
+    """Pictures with attributes: ``Bright`` says which of them are, any other is chance."""
+    generator = np.random.default_rng(seed)
+    bright = np.arange(n) % 2
+    levels = generator.integers(0, 120, (n, 16, 16, 3)) + 100 * bright[:, None, None, None]
+    values = [2 * (bright if name == "Bright" else generator.integers(0, 2, n)) - 1 for name in names]
     with h5py.File(path, "w") as file:
         file["images"] = levels.astype(np.uint8)
-        file["names"] = np.asarray([f"{i:03}".encode() for i in range(120)])
-        file["attributes"] = np.stack([2 * bright - 1, generator.integers(0, 2, 120) * 2 - 1], axis=1)
-        file["attribute_names"] = np.asarray([b"Bright", b"Chance"])
+        file["names"] = np.asarray([f"{i:03}".encode() for i in range(n)])
+        file["attributes"] = np.stack(values, axis=1)
+        file["attribute_names"] = np.asarray([name.encode() for name in names])
     return path
 
 
@@ -154,6 +162,24 @@ def test_a_private_page_has_the_numbers_and_no_picture_of_the_data(run: Path, tm
     assert "--private without a report" in failed(capsys, "evaluate", run, "--private")
 
 
+def test_no_part_of_a_private_page_shows_the_data(run: Path, tmp_path) -> None:
+    judged = Findings(
+        json.loads((run / "metrics.json").read_text()),
+        reports.restoration({reports.CONDITION: reports.methods(26.0)}),
+        reports.generation(),
+        reports.uncertainty(),
+        reports.tradeoff(),
+    )
+    draws_alone = Findings(judged.metrics, generation=replace(reports.generation(), nearest=None, interpolation=None))
+    pages = {}
+    for name, found, private in (("whole", judged, False), ("private", judged, True), ("draws", draws_alone, False)):
+        (tmp_path / name).mkdir()
+        pages[name] = report(vaegan.load(run), found, "-", tmp_path / name, private=private).read_text()
+    assert ">Faithful or realistic<" in pages["private"], "its curve is no picture"
+    pictures = {name: page.count("data:image") for name, page in pages.items()}
+    assert pictures["whole"] > pictures["private"] == pictures["draws"] > 0
+
+
 def test_fidelity_goes_from_the_last_weights_to_those_before_the_discriminator(run: Path, tmp_path, capsys) -> None:
     source = picture(tmp_path / "face.png")
     loaded = vaegan.load(run)
@@ -210,6 +236,16 @@ def test_runs_on_different_data_are_not_compared(run: Path, tmp_path: Path, caps
     assert "trained on different data" in failed(capsys, "compare", run, tmp_path / "orl")
 
 
+@pytest.mark.parametrize("names", [("Hat", "Chance", "Bright"), ("Bright",), ("Hat",)])
+def test_attributes_of_other_data_are_known_by_their_names(run: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
+    other, numbers = describe(tmp_path / "other.h5", names, n=60, seed=1), tmp_path / "numbers.json"
+    assert main(["evaluate", str(run), "--data", str(other), "--n", "2", "--out", str(numbers)]) == 0
+    found = json.loads(numbers.read_text())["latent"]["attributes"]
+    assert set(found) == {"Bright", "Chance"} & set(names)
+    assert "Bright" not in names or found["Bright"]["mean"] > 0.9
+    assert "Chance" not in names or abs(found["Chance"]["mean"] - 0.5) < 0.3
+
+
 def test_a_run_without_attributes_says_so(tmp_path: Path, capsys) -> None:
     words = ["train", "faces/quickstart", "--smoke", "--device", "cpu", "--out", str(tmp_path / "orl")]
     assert main([*words, "--domain.size", "16"]) == 0
@@ -230,3 +266,17 @@ def test_evaluate_writes_a_page_where_it_is_told_to(run: Path, tmp_path: Path) -
     assert metrics["data"]["n_test"] == 5
     assert "--report" in (tmp_path / "page" / "report.html").read_text()
     assert (run / "report.html").read_bytes() == kept
+
+
+def test_a_class_may_be_asked_for(run: Path, tmp_path, capsys) -> None:
+    folder, out = tmp_path / "conditional", tmp_path / "drawn.npy"
+    assert main(["train", "sonar/generate", "--smoke", "--device", "cpu", "--out", str(folder)]) == 0
+    trained = vaegan.load(folder)
+    names = trained.domain.dataset("train").class_names
+    assert main(["sample", str(folder), "-n", "3", "--class", names[1], "--out", str(out)]) == 0
+    np.testing.assert_array_equal(np.load(out), trained.sample(3, classes=torch.full((3,), 1)))
+    assert not np.array_equal(np.load(out), trained.sample(3, classes=torch.full((3,), 0)))
+    assert f"no class 'whale'; expected one of {names[0]}" in failed(
+        capsys, "sample", folder, "--class", "whale", "--out", out
+    )
+    assert "knows no classes" in failed(capsys, "sample", run, "--class", "whale", "--out", out)

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.reports import check_accessible
+from tests.test_items import photographs as pictures
 from vaegan import plugins
 from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.evaluation.report.sweep import write_sweep
 from vaegan.metrics.features import EfficientNetLite0
+from vaegan.run import Run
 from vaegan.workflow import sweeping
+from vaegan.workflow.judging import Findings
 from vaegan.workflow.sweeping import parse_choices, sweep, value_at, with_value
 
 RECIPE = "faces/restoration-dncnn"
@@ -112,6 +115,71 @@ def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, c
     assert sorted(trial["values"]["model.width"] for trial in metrics["trials"]) == [2, 4, 8]
     assert tried[:2] == [tried[0]] * 2 and len(tried) == 5
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_other_data_budgets_and_judging_are_other_sweeps(tmp_path: Path, monkeypatch) -> None:
+    asked: list[Path] = []
+
+    def attempt(name, recipe, chosen, place, judged, device, console, trial):
+        asked.append(place)
+        return float(chosen["model.width"]), 1.0, 1.0
+
+    monkeypatch.setattr(sweeping, "_try", attempt)
+    recipes = plugins.recipes()
+    more = with_value(recipes[RECIPE], "evaluation.n", 7)
+    place = pictures(tmp_path / "data", 0, 12)
+    ways = {
+        "smoke": {"smoke": True},
+        "whole": {},
+        "minutes": {"minutes": 60.0},
+        "samples": {"samples": 100},
+        "other data": {"smoke": True, "data": place},
+        "judged on more": {},
+    }
+    for way, options in ways.items():
+        known = {**recipes, RECIPE: more} if way == "judged on more" else recipes
+        monkeypatch.setattr(plugins, "recipes", lambda known=known: known)
+        for _ in range(2):
+            metrics, _ = sweep(RECIPE, ["model.width=2,4"], out=tmp_path / "sweep", **options)
+            assert len(metrics["trials"]) == 2
+    assert len(asked) == len(set(asked)) == 2 * len(ways), "each is tried once, in a folder of its own"
+    moved = tmp_path / "moved"
+    place.rename(moved)
+    sweep(RECIPE, ["model.width=2,4"], out=tmp_path / "sweep", smoke=True, data=moved)
+    assert len(asked) == 2 * len(ways), "where the data lie does not matter"
+
+
+def test_a_sweep_of_finished_trials_still_wants_its_data(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sweeping, "_try", lambda *_: (1.0, 1.0, 1.0))
+    sweep(RECIPE, ["model.width=2,4"], out=tmp_path, smoke=True)
+    with pytest.raises(UserError, match="/some/other/data"):
+        sweep(RECIPE, ["model.width=2,4"], Path("/some/other/data"), out=tmp_path, minutes=60)
+
+
+@pytest.mark.parametrize(
+    "storage", ["nonsense", "postgresql://me@nowhere/db", "redis://nowhere", "sqlite:////no/where.db"]
+)
+def test_a_storage_that_cannot_be_used_is_one_line(storage: str, tmp_path: Path, capsys) -> None:
+    words = ["sweep", RECIPE, "--vary", "model.width=2,4", "--smoke", "--out", str(tmp_path), "--storage", storage]
+    assert main(words) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vaegan: error: ")]
+    assert len(lines) == 1
+    assert f"--storage {storage} cannot be used" in lines[0] and "; set --storage" in lines[0]
+
+
+def test_draws_that_cannot_be_compared_are_told_of_by_their_notes(tmp_path: Path, monkeypatch) -> None:
+    """Fewer than six validation items, or draws all alike, have no kernel distance."""
+    metrics = {
+        "cost": {"parameters": {"decoder": 1}, "train_samples": 12, "ms_per_item": 1.0},
+        "generation": {"model": {"precision[digits]": {"mean": 0.0}}},
+        "generation_notes": ["digits: a classifier", "model: no distance: fewer than 6 items"],
+    }
+    run = Run(tmp_path, "digits/mnist-dcgan", plugins.recipes()["digits/mnist-dcgan"], None)  # type: ignore[arg-type]
+    monkeypatch.setattr(sweeping, "train", lambda *_, **__: run)
+    monkeypatch.setattr(sweeping, "evaluate", lambda *_, **__: Findings(metrics))
+    monkeypatch.setattr(sweeping, "read_json", lambda _: {"peak_memory_mib": 1.0})
+    with pytest.raises(UserError, match=r"no kid\[.*model: no distance: fewer than 6 items"):
+        sweep("digits/mnist-dcgan", ["model.width=2,4"], out=tmp_path, smoke=True)
 
 
 def test_a_recipe_that_only_draws_is_judged_by_its_draws(tmp_path: Path) -> None:

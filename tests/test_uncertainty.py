@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tests.test_evaluator import Waves
+from vaegan.data import SignalSet, Split
 from vaegan.degradation import build
+from vaegan.domain import Domain
 from vaegan.errors import UserError
-from vaegan.evaluation.uncertainty import Validation, calibrate, evaluate_uncertainty
+from vaegan.evaluation.uncertainty import Validation, _rank_correlation, calibrate, evaluate_uncertainty
 from vaegan.models import Restored, RestoringConfig
 from vaegan.models.blend import Blend
 from vaegan.models.spread import SIGNS, Calibrated, Calibration
@@ -130,6 +135,67 @@ def test_spread_is_judged_by_the_error_it_predicts(knows: bool) -> None:
     assert shown.error.max() < 5e-3
     assert shown.by_error[0] == pytest.approx(shown.by_spread[0])
     assert (shown.by_spread - shown.by_error >= -1e-12).all()
+
+
+class Ranges(Domain):
+    """Distances in metres, of which equal steps in model units are not equal steps in metres."""
+
+    @property
+    def spec(self) -> SignalSpec:
+        return SignalSpec(1, (Axis("angle", 40),), "m", (0.0, 80.0))
+
+    def dataset(self, split: Split) -> SignalSet:
+        metres = np.stack([np.full((1, 40), 10.0), np.full((1, 40), 70.0)]).astype(np.float32)
+        return SignalSet(metres, np.asarray(["near", "far"]))
+
+    def to_model(self, x: Tensor) -> Tensor:
+        return 2.0 * torch.log1p(x) / math.log1p(80.0) - 1.0
+
+    def to_physical(self, x: Tensor) -> Tensor:
+        return torch.expm1((x + 1.0) / 2.0 * math.log1p(80.0))
+
+
+def test_maps_and_charts_are_in_metres_where_the_model_sees_logarithms() -> None:
+    domain = Ranges()
+
+    def a_metre_too_far(y: Tensor, mask: Tensor | None) -> Restored:
+        wrong = domain.to_model(domain.to_physical(y) + 1.0)
+        return Restored(wrong, wrong - y)
+
+    as_drawn = Calibration((0.0, 1.0, *[0.0] * 6), 1)
+    nothing = build("noise sigma=0", domain.degradations())
+    found = evaluate_uncertainty(a_metre_too_far, as_drawn, domain, domain.dataset("test"), {"c": nothing}, n=2, seed=0)
+    shown = found.shown["c"]
+    np.testing.assert_allclose(shown.error, 1.0, rtol=1e-3)
+    np.testing.assert_allclose(shown.spread, 1.0, rtol=0.05)  # half the width of an interval that is not symmetric
+    np.testing.assert_allclose(shown.reliability, 1.0, rtol=0.05)
+    np.testing.assert_allclose([shown.by_spread, shown.by_error], 1.0, rtol=1e-3)
+    np.testing.assert_allclose(shown.restored - shown.truth, 1.0, rtol=1e-3)
+
+
+def test_ranks_and_what_they_leave_in_are_of_the_spread_that_is_shown() -> None:
+    """The one that was calibrated under this damage, where there are validation items; as the documentation says."""
+    domain, restorer = Waves(), Knowing(knows=True)
+    noise = build("noise sigma=0.1", domain.degradations())
+    blind = Calibration((1.0, *[0.0] * 7), 1)  # the same everywhere: it ranks nothing
+    validation = Validation(domain.dataset("val"), {"noise": noise})
+    test = domain.dataset("test")
+    for given, ranked in ((validation, True), (None, False)):
+        numbers = evaluate_uncertainty(
+            restorer, blind, domain, test, {"noise": noise}, n=9, seed=0, validation=given
+        ).numbers["noise"]
+        assert (numbers["spearman"]["mean"] > 0.9) is ranked
+        assert (numbers["ause"]["mean"] < 0.1) is ranked
+        assert numbers["coverage90"]["mean"] == 1.0
+
+
+def test_a_spread_that_does_not_vary_ranks_nothing_and_of_an_unknown_truth_nothing_is_said() -> None:
+    error = torch.rand(3, 1, 40, generator=torch.Generator().manual_seed(0))
+    spread = torch.cat([torch.ones(1, 1, 40), error[1:]])
+    error[2] = torch.nan
+    ranks = _rank_correlation(spread, error)
+    np.testing.assert_array_equal(ranks[:2].round(6), [0.0, 1.0])
+    assert np.isnan(ranks[2])
 
 
 def small() -> tuple[torch.nn.Module, torch.nn.Module]:

@@ -334,8 +334,9 @@ def tune(baseline: Baseline, pairs: Sequence[Example]) -> float:
     Args:
         baseline: the restorer.
         pairs: (observed, mask, truth) of each item, in model units; where there are none, the middle strength
-            is taken.
+            is taken. Items of whose truth nothing is known (NaN) do not count.
     """
+    pairs = [pair for pair in pairs if not np.isnan(pair[2]).all()]
     if not pairs or len(baseline.strengths) == 1:
         return baseline.middle
     scores = [

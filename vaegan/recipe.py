@@ -54,7 +54,7 @@ class Evaluation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 1), ("samples", 0), ("spread", 0)):
+        for name, least in (("n", 1), ("samples", 0), ("spread", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 found, flag = f"{name} is {getattr(self, name)}", f"set --evaluation.{name}"
                 raise UserError(found, expected=f"at least {least}", mend=flag)
@@ -177,13 +177,10 @@ def from_json(content: Mapping[str, Any]) -> tuple[str, Recipe]:
     plugins.recipes()  # third-party objectives and models are known once their recipes are imported
     known = {cls.__name__: cls for base in (ModelConfig, Objective, OptimizerConfig) for cls in serial.subclasses(base)}
     known |= {cls.__name__: cls for cls in (Stage, TrainingConfig, Evaluation)}
-    options = dict(content["domain"]["options"])
-    options["data"] = None if options.get("data") is None else Path(options["data"])
-    cls = plugins.domain_class(content["domain"]["name"])
     values = {f.name: content[f.name] for f in fields(Recipe) if f.name in content and f.name != "domain"}
     recipe = Recipe(
         summary=values["summary"],
-        domain=cls(**options),
+        domain=domain_from_json(content["domain"]),
         model=serial.decode(values["model"], ModelConfig, known),  # type: ignore[type-abstract]
         stages=tuple(serial.decode(stage, Stage, known) for stage in values["stages"]),
         degradations=tuple(values["degradations"]),
@@ -191,6 +188,17 @@ def from_json(content: Mapping[str, Any]) -> tuple[str, Recipe]:
         conditional=bool(values["conditional"]),
     )
     return str(content["name"]), recipe
+
+
+def domain_from_json(content: Mapping[str, Any]) -> Domain:
+    """The domain that ``to_json`` wrote as a part of a recipe.
+
+    Raises:
+        UserError: for a domain that is not installed, or an option that it refuses.
+    """
+    options = dict(content["options"])
+    options["data"] = None if options.get("data") is None else Path(options["data"])
+    return plugins.domain_class(content["name"])(**options)
 
 
 def identity(name: str, recipe: Recipe, data_sha256: str, *begun_with: str) -> str:

@@ -7,13 +7,19 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaegan.cli.overrides import overridden
 from vaegan.cli.tables import show
+from vaegan.cli.writing import Outputs
 from vaegan.errors import UserError
+
+if TYPE_CHECKING:
+    from vaegan.run import Clean
 
 
 def list_command(options: argparse.Namespace, _: list[str]) -> None:
@@ -137,12 +143,12 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
         raise UserError("--spread without draws", expected="at least 2", mend="set --samples 8")
     if not 0 <= options.fidelity <= 1:
         raise UserError(f"--fidelity is {options.fidelity}", expected="0 to 1", mend="set --fidelity")
-    targets = _targets(options.files, options.out)
+    outputs, several = Outputs(options.files, options.out), len(options.files) > 1
     console, failed = Console(stderr=True), 0
     with Progress(console=console, disable=not console.is_terminal, redirect_stdout=sys.stdout.isatty()) as bar:
-        files = bar.add_task("restoring", total=len(targets), visible=len(targets) > 1)
+        files = bar.add_task("restoring", total=len(options.files), visible=several)
         windows = bar.add_task("", visible=False)
-        for path, target in zip(options.files, targets, strict=True):
+        for path in options.files:
 
             def tell(done: int, total: int, name: str = escape(path.name)) -> None:
                 bar.update(windows, description=name, completed=done, total=total, visible=1 < total > done)
@@ -157,14 +163,10 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
                     bfloat16=options.bfloat16,
                     progress=tell,
                 )
-                written = clean.write(target)
-                print(written)
-                if options.spread:
-                    print(clean.write_spread(written.with_name(f"{written.name}.spread.npy")))
-                if options.mark:
-                    print(clean.domain.write_marked(clean.recording, written))
+                for written in outputs.write(path.name, partial(_restored, clean, options)):
+                    print(written)
             except (UserError, OSError) as error:
-                if len(targets) == 1:
+                if not several:
                     raise
                 failed += 1
                 reason = f"{error.strerror or error}." if isinstance(error, OSError) else str(error)
@@ -173,12 +175,14 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
             bar.advance(files)
     if failed:
         raise UserError(
-            f"{failed} of {len(targets)} files were not restored", mend="mend or leave out those named above"
+            f"{failed} of {len(options.files)} files were not restored", mend="mend or leave out those named above"
         )
 
 
 def sample_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan sample``."""
+    import torch
+
     from vaegan import workflow
     from vaegan.drawing import grid, png_bytes
     from vaegan.files import write_array, write_file
@@ -192,7 +196,8 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
             mend="set --out",
         )
     run = workflow.open_run(options.run, options.device)
-    drawn = run.sample(options.n, seed=options.seed, mixture=options.prior == "mixture")
+    classes = None if options.label is None else torch.full((options.n,), run.class_index(options.label))
+    drawn = run.sample(options.n, seed=options.seed, classes=classes, mixture=options.prior == "mixture")
     if options.out.suffix == ".npy":
         write_array(options.out, drawn)
     else:
@@ -206,8 +211,11 @@ def edit_command(options: argparse.Namespace, _: list[str]) -> None:
     from vaegan import workflow
 
     run = workflow.open_run(options.run, options.device)
-    for path, target in zip(options.files, _targets(options.files, options.out), strict=True):
-        print(run.edit(path, options.attribute, options.strength).write(target))
+    outputs = Outputs(options.files, options.out)
+    for path in options.files:
+        edited = run.edit(path, options.attribute, options.strength)
+        for written in outputs.write(path.name, lambda target, edited=edited: [edited.write(target)]):  # type: ignore[misc]
+            print(written)
 
 
 def compare_command(options: argparse.Namespace, _: list[str]) -> None:
@@ -292,19 +300,11 @@ def check_domain_command(options: argparse.Namespace, _: list[str]) -> None:
         )
 
 
-def _targets(files: Sequence[Path], out: Path) -> list[Path]:
-    """Where files go under their own names.
-
-    Raises:
-        UserError: where one would be overwritten, or two would get the same name.
-    """
-    targets = [out / path.name for path in files]
-    for path, target in zip(files, targets, strict=True):
-        if target.resolve() == path.resolve():
-            raise UserError(f"{path} would be overwritten", expected="another folder", mend="set --out")
-        if targets.count(target) > 1:
-            raise UserError(
-                f"two files are named {path.name}", expected="different names", mend="treat them one folder at a time"
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    return targets
+def _restored(clean: Clean, options: argparse.Namespace, target: Path) -> Iterator[Path]:
+    """Writes what was restored, and what was asked for beside it."""
+    written = clean.write(target)
+    yield written
+    if options.spread:
+        yield clean.write_spread(written.with_name(f"{written.name}.spread.npy"))
+    if options.mark:
+        yield clean.domain.write_marked(clean.recording, written)

@@ -139,6 +139,12 @@ def _sample(add: Add) -> None:
     add("-n", type=int, default=64, help="how many")
     add("--out", type=Path, required=True, metavar="FILE", help=".png for one picture, .npy for the values")
     add("--prior", choices=("normal", "mixture"), default="normal", help="what latents are drawn from")
+    add(
+        "--class",
+        dest="label",
+        metavar="NAME",
+        help="of a conditional run: draw this class alone; default each in turn",
+    )
     add("--seed", type=int, default=0)
     add("--device", choices=DEVICES, default="auto")
 

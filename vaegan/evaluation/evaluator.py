@@ -59,7 +59,8 @@ def evaluate_restoration(
         restorers: by name; ``"model"`` is the main one. Restorers move tensors to their own device.
         domain: of the signals.
         test: the items to judge on; with ``observed`` partners the condition ``paired`` is added.
-        val: up to six of its items set the strengths of the classical methods; never test items.
+        val: up to six of its items set the strengths of the classical methods, under the degradations of their split; never
+            test items.
         conditions: degradations at stated severities, see :func:`vaegan.degradation.build`.
         n: items to judge, drawn without replacement; all where there are fewer.
         seed: of the choice of items and of every degradation.
@@ -91,7 +92,7 @@ def evaluate_restoration(
     result = Restoration({}, {}, rows, {}, {}, {}, {}, {}, domain.draw, main, domain.points)
     for number, (condition, degradation) in enumerate(built.items()):
         source = _Source(domain, test, condition, degradation, seed)
-        pairs = _tuning_pairs(domain, val, condition, degradation, seed) if baselines else []
+        pairs = _tuning_pairs(domain, val, condition, seed) if baselines else []
         strengths = {name: tune(baseline, pairs) for name, baseline in baselines.items()}
         values = judge.values(
             source,
@@ -167,11 +168,16 @@ class _Source:
         return self.domain.to_model(torch.from_numpy(np.array(signals))).float()
 
 
-def _tuning_pairs(
-    domain: Domain, val: SignalSet | None, condition: str, degradation: Degradation | None, seed: int
-) -> list[Pair]:
-    if val is None or not len(val) or (degradation is None and val.observed is None):
+def _tuning_pairs(domain: Domain, val: SignalSet | None, condition: str, seed: int) -> list[Pair]:
+    """A few validation items as they are observed under the degradations of their own split; none where it has none such."""
+    if val is None or not len(val) or (condition == PAIRED and val.observed is None):
         return []
+    degradation: Degradation | None = None
+    if condition != PAIRED:
+        try:
+            degradation = build(condition, domain.on_split("val").degradations())
+        except UserError:  # it was built for the items that are judged: no such artifact was recorded in this split
+            return []
     source = _Source(domain, val, f"tuning/{condition}", degradation, seed)
     rows = np.sort(np.random.default_rng(seed).permutation(len(val))[:TUNING_ITEMS])
     items = [source.item(int(row)) for row in rows]

@@ -75,48 +75,76 @@ def evaluate_generation(
         raise UserError(f"{n} samples to judge", expected="at least 2", mend="set --evaluation.samples")
     if not extractors:
         raise UserError("no extractor to judge generated signals by", expected="at least one")
-    look = _Look(extractors, device, progress)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(test))[: min(MOST_REAL, 10 * n)])
-    real = look("test items", _items(domain, test, chosen), len(chosen))
-    rows = np.asarray([], dtype=np.int64)
-    if train is not None:
-        rows = np.sort(np.random.default_rng((seed, 1)).permutation(len(train))[: min(MOST_TRAINING, 5 * n)])
-    known = look(REAL, _items(domain, train, rows), len(rows)) if train is not None else None
-
-    numbers: dict[str, dict[str, dict[str, Any]]] = {}
-    notes: dict[str, list[str]] = {}
-    samples: dict[str, Array] = {}
-    neighbours: Nearest | None = None
-    own = type(domain).judge_generated is not Domain.judge_generated
-    truth = np.stack([np.asarray(test.signals[row]) for row in chosen]) if own else None
+    judgement = _Judgement(domain, train, test, _Look(extractors, device, progress), n, seed)
     for method, draw in draws.items():
+        judgement.drawn(method, draw)
+    judgement.training_items()
+    return Generation(judgement.numbers, judgement.told(), judgement.samples, judgement.neighbours, None, domain.draw)
+
+
+class _Judgement:
+    """What is found of one method after another, against the same test items and beside the same training items."""
+
+    def __init__(
+        self, domain: Domain, train: SignalSet | None, test: SignalSet, look: _Look, n: int, seed: int
+    ) -> None:
+        self.domain, self.train, self.look, self.n, self.seed = domain, train, look, n, seed
+        self.numbers: dict[str, dict[str, dict[str, Any]]] = {}
+        self.samples: dict[str, Array] = {}
+        self.neighbours: Nearest | None = None
+        self._notes: dict[str, list[str]] = {}
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(test))[: min(MOST_REAL, 10 * n)])
+        self._real = look("test items", _items(domain, test, chosen), len(chosen))
+        self._rows, self._known = np.asarray([], dtype=np.int64), list[Extracted]()
+        if train is not None:
+            self._rows = np.sort(np.random.default_rng((seed, 1)).permutation(len(train))[: min(MOST_TRAINING, 5 * n)])
+            self._known = look(REAL, _items(domain, train, self._rows), len(self._rows))
+        own = type(domain).judge_generated is not Domain.judge_generated
+        self._truth = np.stack([np.asarray(test.signals[row]) for row in chosen]) if own else None
+
+    def drawn(self, method: str, draw: Draw) -> None:
+        """Judges ``n`` draws of a method, and how near they come to training items."""
         kept: list[Tensor] = []
-        found = look(method, _drawn(draw, n, seed, kept), n)
-        numbers[method], said = _judge(extractors, real, found, seed)
+        found = self.look(method, _drawn(draw, self.n, self.seed, kept), self.n)
+        self._compare(method, found)
+        shown = self.samples[method] = _physical(self.domain, torch.cat(kept)[:SHOWN])
+        if self._truth is not None:
+            everything = _physical(self.domain, torch.cat(list(_drawn(draw, self.n, self.seed, []))))
+            self._by_domain(method, everything, self._truth)
+        if self.train is None:
+            return
+        name, features = self.look.extractors[0].name, (found[0], self._known[0], self._real[0])
+        self.numbers[method] |= _memorisation(name, *features, self.seed)
+        if self.neighbours is None:
+            self.neighbours = _nearest(method, name, self.domain, shown, *features, self.train, self._rows)
+
+    def training_items(self) -> None:
+        """Judges ``n`` training items as though they had been drawn."""
+        if self.train is None or len(self._rows) < 2:
+            return
+        part = np.random.default_rng((self.seed, 2)).permutation(len(self._rows))[: self.n]
+        some = [
+            Extracted(k.features[part], None if k.probabilities is None else k.probabilities[part]) for k in self._known
+        ]
+        self._compare(REAL, some)
+        if self._truth is not None:
+            items = np.stack([np.asarray(self.train.signals[row]) for row in self._rows[part]])
+            self._by_domain(REAL, items, self._truth)
+
+    def told(self) -> tuple[str, ...]:
+        """What the extractors are, and what is to be said of the methods: of which, where not of all."""
+        extractors = [f"{extractor.name}: {extractor.note}" for extractor in self.look.extractors]
+        of = {note: "" if len(m) == len(self.numbers) else f"{', '.join(m)}: " for note, m in self._notes.items()}
+        return (*extractors, *(methods + note for note, methods in of.items()))
+
+    def _compare(self, method: str, found: Sequence[Extracted]) -> None:
+        self.numbers[method], said = _judge(self.look.extractors, self._real, found, self.seed)
         for note in said:
-            notes.setdefault(note, []).append(method)
-        samples[method] = _physical(domain, torch.cat(kept)[:SHOWN])
-        if truth is not None:
-            everything = _physical(domain, torch.cat(list(_drawn(draw, n, seed, []))))
-            numbers[method] |= {key: dict(entry) for key, entry in domain.judge_generated(everything, truth).items()}
-        if known is not None and train is not None:
-            name = extractors[0].name
-            numbers[method] |= _memorisation(name, found[0], known[0], real[0], seed)
-            if neighbours is None:
-                neighbours = _nearest(method, name, domain, samples[method], found[0], known[0], real[0], train, rows)
-    if known is not None and len(rows) > 1:
-        part = np.random.default_rng((seed, 2)).permutation(len(rows))[:n]
-        some = [Extracted(k.features[part], None if k.probabilities is None else k.probabilities[part]) for k in known]
-        numbers[REAL], said = _judge(extractors, real, some, seed)
-        if truth is not None and train is not None:
-            items = np.stack([np.asarray(train.signals[row]) for row in rows[part]])
-            numbers[REAL] |= {key: dict(entry) for key, entry in domain.judge_generated(items, truth).items()}
-        for note in said:
-            notes.setdefault(note, []).append(REAL)
-    told = [f"{extractor.name}: {extractor.note}" for extractor in extractors]
-    for note, methods in notes.items():  # what is said of all needs no names
-        told.append(note if len(methods) == len(numbers) else f"{', '.join(methods)}: {note}")
-    return Generation(numbers, tuple(told), samples, neighbours, None, domain.draw)
+            self._notes.setdefault(note, []).append(method)
+
+    def _by_domain(self, method: str, signals: Array, truth: Array) -> None:
+        own = self.domain.judge_generated(signals, truth)
+        self.numbers[method] |= {key: dict(entry) for key, entry in own.items()}
 
 
 class _Look:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ def latent_report(
         ``active_units`` of ``latent_dimensions`` (Burda et al. 2016), ``kl`` in nats an item, ``n``, and the mean PSNR
         in dB of the restoration (``psnr``), of the same with every item's z exchanged for that of an item of another
         group (``psnr_shuffled``; left out with one group), and of decoding z alone without skips (``psnr_latent_only``).
+        Items of whose truth nothing is known have no PSNR; where none has, it is left out.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(items))[:n])
     device = next(model.parameters()).device
@@ -71,12 +73,10 @@ def latent_report(
         "latent_dimensions": codes.shape[1],
         "active_units": active_units(codes) if len(rows) > 1 else None,
         "kl": float(torch.cat(kls).mean()),
-        "psnr": float(torch.cat(plain).mean()),
-        "psnr_latent_only": float(torch.cat(bare).mean()),
     }
-    if shuffled:
-        result["psnr_shuffled"] = float(torch.cat(shuffled).mean())
-    return result
+    psnrs = {"psnr": plain, "psnr_latent_only": bare, "psnr_shuffled": shuffled}
+    measured = {name: float(torch.cat(values).nanmean()) for name, values in psnrs.items() if values}
+    return {**result, **{name: psnr for name, psnr in measured.items() if not math.isnan(psnr)}}
 
 
 def observed(
@@ -210,6 +210,6 @@ def _partners(groups: list[str]) -> Tensor | None:
 
 
 def _psnr(estimate: Tensor, truth: Tensor) -> Float[Tensor, " batch"]:
-    """PSNR in dB of signals in model units, whose range is 2."""
+    """PSNR in dB of signals in model units, whose range is 2; NaN where nothing is known of the truth."""
     error = (estimate.clamp(-1, 1) - truth).square().flatten(1).nanmean(1).clamp(min=1e-12)
     return (10 * torch.log10(4.0 / error)).cpu()

@@ -55,12 +55,15 @@ def evaluate_tradeoff(
         progress: called after each setting.
 
     Returns:
-        The curve, or ``None`` where the features cannot be compared (too few items, or restorations all alike).
+        The curve, or ``None`` where the features cannot be compared (too few items, or restorations all alike), or nothing
+        is known of any truth.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(test))[: max(n, 1)])
     device = next(sharp.parameters()).device
     x, y, mask = observed(domain, test, rows, degradation, f"tradeoff/{seed}/{condition}")
     known = ~x.isnan()
+    if not known.any():
+        return None
     real = _features(extractor, torch.where(known, x, 0.0), device)
     points, pictures, name = [], {}, ""
     for done, setting in enumerate(SETTINGS):
@@ -81,7 +84,7 @@ def evaluate_tradeoff(
             return None
         name = next(key for key in (f"fid[{extractor.name}]", f"kid[{extractor.name}]") if key in found.numbers)
         error = (restored - x).square().flatten(1).nanmean(1).clamp(min=1e-12)
-        psnr = float((10 * torch.log10(4.0 / error)).mean())
+        psnr = float((10 * torch.log10(4.0 / error)).nanmean())
         points.append({"fidelity": setting, "psnr": psnr, "distance": float(found.numbers[name]["mean"])})
         pictures[setting] = np.asarray(domain.to_physical(restored[:SHOWN]).numpy())
         if progress is not None:

@@ -70,12 +70,15 @@ def evaluate_uncertainty(
 ) -> Uncertainty:
     """How well spread predicts error on test items.
 
-    ``spearman_raw`` and ``spearman`` are the rank correlations of spread and absolute error over the samples of an item,
-    before and after calibration; ``coverage90_raw`` and ``coverage90`` are the shares of samples whose truth lies within
-    1.645 standard deviations (0.90 is right). The run's calibration knows the mixture of training alone;
-    ``coverage90_recalibrated`` is after one for each condition, on validation items under it, and maps and curves show that.
-    ``ause`` is the area between the sparsification curve of the spread and that
-    of the error itself (Ilg et al. 2018), as a share of the whole error: 0 is perfect.
+    ``coverage90_raw`` and ``coverage90`` are the shares of samples whose truth lies within 1.645 standard deviations (0.90
+    is right), before and after the run's calibration. That knows the mixture of training alone;
+    ``coverage90_recalibrated`` is after a calibration for each condition, on validation items under it. All else is of the
+    spread calibrated so, or without validation items by the run's calibration: ``spearman``, its rank correlation with the
+    absolute error over the samples of an item (``spearman_raw`` before calibration); ``ause``, the area between its
+    sparsification curve and that of the error itself (Ilg et al. 2018), as a share of the whole error, 0 is perfect; maps
+    and curves.
+
+    The measures are taken in model units, in which the spread is calibrated; maps and curves are in physical ones.
 
     Args:
         restorer: gives mean and spread.
@@ -112,16 +115,7 @@ def evaluate_uncertainty(
             **({} if again is None else {"coverage90_recalibrated": again}),
             "ause": {"mean": float(area) / whole, "n": len(rows), "unit": "1", "better": "lower"},
         }
-        shown[condition] = Uncertain(
-            restored=_physical(domain, found.mean[:4]),
-            truth=_physical(domain, found.truth[:4]),
-            spread=_width(domain, wide[:4]),
-            error=_width(domain, error[:4]),
-            reliability=_reliability(error, wide, domain),
-            fraction=fraction,
-            by_spread=by_spread * _unit(domain),
-            by_error=by_error * _unit(domain),
-        )
+        shown[condition] = _shown(domain, found, wide)
         if progress is not None:
             progress(condition, done + 1, len(conditions))
     return Uncertainty(numbers, shown, domain.draw, domain.spec.unit, calibration.n)
@@ -162,14 +156,20 @@ def _within(error: Tensor, spread: Tensor) -> Array:
 
 
 def _rank_correlation(spread: Tensor, error: Tensor) -> Array:
-    """(n,) Spearman's rank correlation over the samples of each item; NaN where one does not vary."""
+    """(n,) Spearman's rank correlation over the samples of each item.
+
+    It is 0 where one of the two does not vary, and so says nothing of the other; NaN where no error is known.
+    """
     from scipy.stats import rankdata
 
     values = []
     for a, b in zip(spread.flatten(1).numpy(), error.flatten(1).numpy(), strict=True):
         known = ~np.isnan(b)
+        if not known.any():
+            values.append(np.nan)
+            continue
         x, y = rankdata(a[known]), rankdata(b[known])
-        varies = len(x) > 0 and x.std() > 0 and y.std() > 0
+        varies = x.std() > 0 and y.std() > 0
         values.append(float(np.corrcoef(x, y)[0, 1]) if varies else 0.0)
     return np.asarray(values)
 
@@ -187,12 +187,12 @@ def _sparsification(error: Tensor, spread: Tensor) -> tuple[Array, Array, Array]
     return fraction, curve(np.argsort(wide, kind="stable")), curve(np.argsort(wrong, kind="stable"))
 
 
-def _reliability(error: Tensor, spread: Tensor, domain: Domain) -> Array:
-    """(bins, 2): mean predicted standard deviation and root mean square error, in physical units, in bins of one size."""
+def _reliability(error: Tensor, spread: Tensor) -> Array:
+    """(bins, 2): mean predicted standard deviation and root mean square error, in bins of one size."""
     wrong, wide = _of_known(error, spread)
     order = np.argsort(wide, kind="stable")
     bins = [(wide[part].mean(), np.sqrt(np.square(wrong[part]).mean())) for part in np.array_split(order, BINS)]
-    return np.asarray(bins) * _unit(domain)
+    return np.asarray(bins)
 
 
 def _of_known(error: Tensor, spread: Tensor) -> tuple[Array, Array]:
@@ -201,15 +201,32 @@ def _of_known(error: Tensor, spread: Tensor) -> tuple[Array, Array]:
     return error[known].double().numpy(), spread[known].double().numpy()
 
 
-def _unit(domain: Domain) -> float:
-    """Physical units a model unit, where the domain scales linearly."""
-    low, high = domain.spec.value_range
-    return (high - low) / 2.0
+def _shown(domain: Domain, found: _Found, spread: Tensor) -> Uncertain:
+    """A few items, and the curves of all, in physical units.
+
+    A model unit may be worth more of these at one level of the signal than at another, as with ranges seen as logarithms.
+
+    Args:
+        domain: knows the units.
+        found: what was restored, in model units.
+        spread: calibrated, in model units.
+    """
+    mean = found.mean.double()
+    error = (domain.to_physical(mean) - domain.to_physical(found.truth.double())).abs()
+    low, high = (domain.to_physical(mean + sign * spread.double()) for sign in (-1, 1))
+    wide = (high - low).abs() / 2
+    fraction, by_spread, by_error = _sparsification(error, wide)
+    return Uncertain(
+        restored=_physical(domain, found.mean[:4]),
+        truth=_physical(domain, found.truth[:4]),
+        spread=np.asarray(wide[:4].float().numpy()),
+        error=np.asarray(error[:4].float().numpy()),
+        reliability=_reliability(error, wide),
+        fraction=fraction,
+        by_spread=by_spread,
+        by_error=by_error,
+    )
 
 
 def _physical(domain: Domain, x: Tensor) -> Array:
     return np.asarray(domain.to_physical(x.clamp(-1, 1)).numpy())
-
-
-def _width(domain: Domain, x: Tensor) -> Array:
-    return np.asarray(x.numpy()) * _unit(domain)

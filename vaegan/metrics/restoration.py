@@ -88,32 +88,57 @@ def ssim(restored: Signals, truth: Signals, data_range: float) -> Values:
     """Structural similarity of each item (Wang et al. 2004, Eq. 13), -1 to 1, the mean over its channels.
 
     The window is Gaussian with sigma 1.5 over 11 samples along each axis; where an axis is shorter than that,
-    the window shrinks to the largest odd size that fits, and its sigma in proportion.
+    the window shrinks to the largest odd size that fits, and its sigma in proportion. Windows that reach into a gap are
+    judged on what is known of them, and those around an unknown sample do not count: NaN where no sample counts.
     """
     from skimage.metrics import structural_similarity
 
     _check(restored, truth)
-    if np.isnan(truth).any():  # windows that reach into a gap are judged on what is known of them
-        middle = float(np.nanmean(truth)) if not np.isnan(truth).all() else 0.0
-        restored, truth = (np.where(np.isnan(truth), middle, signals) for signals in (restored, truth))
     window = min(11, *truth.shape[2:])
     window -= 1 - window % 2
-    return np.asarray(
-        [
-            structural_similarity(
-                b.astype(np.float64),
-                a.astype(np.float64),
-                win_size=window,
-                gaussian_weights=True,
-                sigma=1.5 * window / 11,
-                use_sample_covariance=False,
-                data_range=data_range,
-                channel_axis=0,
-            )
-            for a, b in zip(restored, truth, strict=True)
-        ],
-        dtype=np.float64,
-    )
+    values = []
+    for a, b in zip(restored.astype(np.float64), truth.astype(np.float64), strict=True):
+        if np.isnan(b).any():
+            values.append(_ssim_of_known(a, b, data_range, window))
+            continue
+        similarity = structural_similarity(
+            b,
+            a,
+            win_size=window,
+            gaussian_weights=True,
+            sigma=1.5 * window / 11,
+            use_sample_covariance=False,
+            data_range=data_range,
+            channel_axis=0,
+        )
+        values.append(float(similarity))
+    return np.asarray(values, dtype=np.float64)
+
+
+def _ssim_of_known(restored: Array, truth: Array, data_range: float, window: int) -> float:
+    """SSIM of one item (channels, *space) with gaps: as :func:`ssim`, with weights of 0 where nothing is known."""
+    from scipy.ndimage import gaussian_filter
+
+    known = ~np.isnan(truth)
+    sigma = (0.0, *(1.5 * window / 11,) * (truth.ndim - 1))
+    weight = gaussian_filter(known.astype(np.float64), sigma, truncate=3.5)  # above 0 around every known sample
+
+    def local(x: Array) -> Array:
+        mean: Array = gaussian_filter(np.where(known, x, 0.0), sigma, truncate=3.5)
+        return np.divide(mean, weight, out=np.zeros_like(mean), where=known)
+
+    # Variances do not change with what is subtracted; sums of squares cancel less around zero.
+    middle = float(truth[known].mean()) if known.any() else 0.0
+    a, b = restored - middle, truth - middle
+    ua, ub = local(a), local(b)
+    variances, covariance = local(a * a) - ua**2 + local(b * b) - ub**2, local(a * b) - ua * ub
+    ua, ub = ua + middle, ub + middle
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    similarity = (2 * ua * ub + c1) * (2 * covariance + c2) / ((ua**2 + ub**2 + c1) * (variances + c2))
+    # As without gaps, a window has to lie within the signal.
+    edge = (slice(None), *(slice(window // 2, size - window // 2) for size in truth.shape[1:]))
+    counts = known[edge]
+    return float(similarity[edge][counts].mean()) if counts.any() else float("nan")
 
 
 def _check(restored: Array, truth: Array) -> None:

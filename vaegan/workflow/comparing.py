@@ -15,18 +15,12 @@ from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import PAIRED, Restoration
 from vaegan.files import read_json, write_json
+from vaegan.recipe import to_json
 from vaegan.run import Run, find, load
 from vaegan.study import Study
 from vaegan.training import available_device
-from vaegan.workflow.judging import (
-    describe,
-    extractors_of,
-    find_items,
-    judge_generation,
-    judge_restoration,
-    parameters_of,
-    with_n,
-)
+from vaegan.workflow.items import describe, find_items
+from vaegan.workflow.judging import extractors_of, judge_generation, judge_restoration, parameters_of, with_n
 from vaegan.workflow.opening import Bar
 from vaegan.workflow.training import train
 
@@ -53,7 +47,8 @@ def compare(
 
     Args:
         names: folders of runs, or names of recipes; a recipe is trained first, on ``data`` where they are given.
-        data: what recipes are trained on. Runs are judged on the test split of the first run's data.
+        data: what recipes are trained on; refused, as ``minutes`` and ``smoke`` are, where there is no recipe among
+            ``names``. Runs are judged on the test split of the first run's data.
         study: a study's name: its measures and what was published stand on the page too, and without ``names`` its recipes
             are compared.
         out: the comparison's folder; by default ``runs/compare/STUDY``, or ``runs/compare/FIRST-and-so-on``.
@@ -69,12 +64,14 @@ def compare(
         The numbers, and the page's place.
 
     Raises:
-        UserError: for fewer than two, or for runs of different kinds of signals.
+        UserError: for fewer than two, for runs of different kinds of signals, of domains with other options, or on other
+            data.
     """
     known = None if study is None else _study(study)
     names = names or (known.recipes if known is not None else ())
     if len(names) < 2:
         raise UserError(f"{len(names)} run to compare", expected="at least two runs or recipes")
+    _check_heeded(names, data, minutes, smoke)
     runs = _named([_opened(name, data, minutes, smoke, device, console) for name in names])
     first = next(iter(runs.values()))
     _check_alike(runs)
@@ -169,7 +166,18 @@ def _named(runs: Sequence[Run]) -> dict[str, Run]:
     return named
 
 
+def _check_heeded(names: Sequence[str], data: Path | None, minutes: float | None, smoke: bool) -> None:
+    """What is said of training must not be ignored where nothing is trained."""
+    given = {"--data": data is not None, "--minutes": minutes is not None, "--smoke": smoke}
+    idle = " and ".join(flag for flag, is_given in given.items() if is_given)
+    if idle and not set(names) & set(plugins.recipes()):
+        raise UserError(
+            f"{idle} with trained runs alone", expected="a recipe, which is trained first", mend=f"leave {idle} out"
+        )
+
+
 def _check_alike(runs: Mapping[str, Run]) -> None:
+    """The first run's items must be items of all: split alike, and seen in the same model units."""
     (name, first), *others = runs.items()
     for other, run in others:
         if run.domain.spec.shape != first.domain.spec.shape or type(run.domain) is not type(first.domain):
@@ -178,6 +186,21 @@ def _check_alike(runs: Mapping[str, Run]) -> None:
                 expected="runs of one kind of signal",
                 mend="compare them separately",
             )
+        options, wanted = _options(run), _options(first)
+        unlike = [key for key in sorted(options | wanted) if options.get(key) != wanted.get(key)]
+        if unlike:
+            told = ", ".join(f"{key} is {options.get(key)!r}, not {wanted.get(key)!r}" for key in unlike)
+            raise UserError(
+                f"{other} has another domain than {name}: {told}",
+                expected="the same options, which say how items are made, split and scaled",
+                mend="train them with the same --domain flags",
+            )
+
+
+def _options(run: Run) -> dict[str, Any]:
+    """A domain's options, without the place of its data."""
+    options: dict[str, Any] = to_json(run.name, run.recipe)["domain"]["options"]
+    return {key: value for key, value in options.items() if key != "data"}
 
 
 def _check_unseen(runs: Mapping[str, Run], training: Mapping[str, Mapping[str, Any]]) -> None:

@@ -126,7 +126,8 @@ def _of_latents(
     prior = directions = None
     if samples and len(rows) > 1:
         noise = normal(tuple(q.mean.shape), q.mean, torch.Generator().manual_seed(seed))
-        prior = MixturePrior.fit(q.sample(noise), seed=seed)
+        labels = None if not model.classes or train.labels is None else torch.from_numpy(np.asarray(train.labels)[rows])
+        prior = MixturePrior.fit(q.sample(noise), labels, seed=seed)
     if train.attributes is not None:
         present = torch.from_numpy(np.array(train.attributes[rows]).astype(np.int64))
         directions = Directions.fit(q.mean, present, train.attribute_names)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,9 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from vaegan.data import SignalSet, Split
+from vaegan.data import Split
 from vaegan.degradation import Degradation, build
-from vaegan.domain import Domain
-from vaegan.errors import DataError, UserError
+from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.evaluator import Restorer, evaluate_restoration
 from vaegan.evaluation.generation import Draw, evaluate_generation
@@ -34,7 +33,8 @@ from vaegan.models.latent import LatentModel
 from vaegan.recipe import Recipe
 from vaegan.run import Run
 from vaegan.workflow.finishing import spread_of
-from vaegan.workflow.opening import Bar, check_signals, tell_about
+from vaegan.workflow.items import Items, describe, find_items
+from vaegan.workflow.opening import Bar
 
 MOST_UNCERTAIN = 64
 MOST_PROBED = 5_000
@@ -59,17 +59,6 @@ class Findings:
 PRIVATE = "<p>They were left out, so that this page may be shared where the data may not.</p>"
 
 
-@dataclass(frozen=True)
-class Items:
-    """What a run is judged on: the domain, its splits, and what they are called."""
-
-    domain: Domain
-    test: SignalSet
-    val: SignalSet | None
-    train: SignalSet | None
-    split: Split = "test"
-
-
 def evaluate(
     run: Run,
     data: Path | None = None,
@@ -91,7 +80,7 @@ def evaluate(
         console: for progress; ``None`` is silent.
 
     Raises:
-        UserError: for data that the run was trained on, or a wrong number.
+        UserError: for data with items that the run was trained on, or a wrong number.
         DataError: for data that cannot be read.
     """
     run = with_n(run, n)
@@ -170,60 +159,14 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
 
 def _without_data(findings: Findings) -> Findings:
     """The same numbers and draws, without items of the data and what was made of them."""
-    restoration, generation = findings.restoration, findings.generation
+    restoration, generation, tradeoff = findings.restoration, findings.generation, findings.tradeoff
     return replace(
         findings,
         restoration=None if restoration is None else replace(restoration, examples={}, worst={}),
         generation=None if generation is None else replace(generation, nearest=None, interpolation=None),
         uncertainty=None,
+        tradeoff=None if tradeoff is None else replace(tradeoff, pictures={}, truth=tradeoff.truth[:0]),
     )
-
-
-def find_items(run: Run, data: Path | None, training: Mapping[str, Any], console: Console | None) -> Items:
-    """The items that a run is judged on.
-
-    Raises:
-        UserError: where ``data`` are what the run was trained on.
-        DataError: where the data cannot be read; the run's own may be gone when others are given.
-    """
-    domain = run.domain
-    train: SignalSet | None = None
-    val: SignalSet | None = None
-    try:
-        train, val = domain.dataset("train"), domain.dataset("val")
-    except DataError as error:
-        if data is None:
-            raise
-        if console is not None:
-            console.print(
-                f"[yellow]warning:[/] the classical methods get middle strengths, as the run's data are gone: {error}"
-            )
-    if data is None:
-        test = domain.dataset("test")
-    else:
-        domain = run.on(data).domain
-        test = domain.everything()
-        if _seen_in_training(run.domain, test, training):
-            raise UserError(
-                f"{data} holds what the run was trained on", mend="leave --data out to judge on its test split"
-            )
-        tell_about(test, console)
-    check_signals(domain, "test", test)
-    return Items(domain, test, val, train)
-
-
-def describe(items: Items, training: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``data`` part of ``metrics.json``."""
-    return {
-        "source": items.test.source or str(items.domain.data or "embedded default"),
-        "n_train": training["n_train"],
-        "n_val": 0 if items.val is None else len(items.val),
-        "n_test": len(items.test),
-        "sha256": items.test.sha256,
-        "skipped": [asdict(item) for item in items.test.skipped],
-        **({} if items.split == "test" else {"judged_on": items.split}),
-        **({"pretrained": training["pretrained"]} if "pretrained" in training else {}),
-    }
 
 
 def judge_restoration(
@@ -258,9 +201,10 @@ def judge_generation(
     draws: dict[str, Draw] = {}
     for name, run in runs.items():
         if run.recipe.evaluation.samples and run.model.generates:
-            draws[name] = run.draws()
+            labels = items.train.labels if items.train is not None and run.model.classes else None
+            draws[name] = as_often(run.draws(), labels)
             if run.extras.prior is not None:
-                draws[MIXTURE.format(name)] = run.draws(mixture=True)
+                draws[MIXTURE.format(name)] = as_often(run.draws(mixture=True), labels)
     if not draws or not extractors:
         return None
     found = evaluate_generation(
@@ -269,7 +213,7 @@ def judge_generation(
         items.train,
         items.test,
         extractors,
-        n=max(2, evaluation.samples),
+        n=max(2, *(run.recipe.evaluation.samples for run in runs.values() if run.model.generates)),
         seed=evaluation.seed,
         device=next(first.model.parameters()).device,
         progress=progress,
@@ -278,6 +222,17 @@ def judge_generation(
         line = interpolate(first.model, items.domain, items.test, seed=evaluation.seed)
         return replace(found, interpolation=line)
     return found
+
+
+def as_often(draw: Callable[..., Tensor], labels: np.ndarray[Any, Any] | None) -> Draw:
+    """Draws of a conditional model, each class as often as in training: test items are not of all classes alike either."""
+    if labels is None or not len(labels):
+        return draw
+
+    def drawn(n: int, seed: int) -> Tensor:
+        return draw(n, seed, torch.from_numpy(np.random.default_rng((seed, 8)).choice(labels, n).astype(np.int64)))
+
+    return drawn
 
 
 def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | None:
@@ -339,12 +294,14 @@ def _judge_latent(run: Run, items: Items) -> dict[str, Any] | None:
     train, test = items.train, items.test
     if train is None or train.attributes is None or test.attributes is None or 0 in run.model.latent_shape:
         return found
+    names = [name for name in train.attribute_names if name in test.attribute_names]  # other data may have others
     parts = []
     for data in (train, test):
+        columns = [data.attribute_names.index(name) for name in names]
         rows = np.sort(np.random.default_rng((evaluation.seed, 6)).permutation(len(data))[:MOST_PROBED])
         q = posteriors(run.model, items.domain, data, rows, run.recipe.degradation(), seed=evaluation.seed)
-        parts.append((q.mean, np.asarray(data.attributes)[rows]))
-    found["attributes"] = separability(*parts[0], *parts[1], train.attribute_names)
+        parts.append((q.mean, np.asarray(data.attributes)[rows][:, columns]))
+    found["attributes"] = separability(*parts[0], *parts[1], names)
     return found
 
 
@@ -384,16 +341,6 @@ def with_n(run: Run, n: int | None) -> Run:
     if n < 1:
         raise UserError(f"--n is {n}", expected="at least 1", mend="set --n")
     return replace(run, recipe=replace(run.recipe, evaluation=replace(run.recipe.evaluation, n=n)))
-
-
-def _seen_in_training(domain: Domain, test: SignalSet, training: Mapping[str, Any]) -> bool:
-    """Whether data that were given for judging are those of the run."""
-    if test.fingerprint == training.get("sha256"):
-        return True
-    try:
-        return test.fingerprint == domain.everything().fingerprint
-    except DataError:
-        return False
 
 
 def _cost(model: Model, training: Mapping[str, Any], restoration: Restoration | None) -> dict[str, Any]:

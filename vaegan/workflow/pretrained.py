@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from vaegan.data import SignalSet
 from vaegan.errors import DataError, UserError
 from vaegan.files import read_json
 from vaegan.models import Model
+from vaegan.recipe import to_json
 from vaegan.run import Run, find, load
+from vaegan.workflow.items import example, seen_before
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,12 @@ class Pretrained:
     Attributes:
         run: the trained run.
         sha256: of its weights.
-        samples: that it was trained on.
+        training: the content of its ``training.json``.
     """
 
     run: Run
     sha256: str
-    samples: int
+    training: Mapping[str, Any]
 
     @staticmethod
     def open(path: Path) -> Pretrained:
@@ -50,17 +51,19 @@ class Pretrained:
                 mend=f"set --pretrained {folder}",
             )
         weights = (folder / "model" / "model.safetensors").read_bytes()
-        samples = int(read_json(folder / "training.json")["samples"])
-        return Pretrained(load(folder), hashlib.sha256(weights).hexdigest(), samples)
+        return Pretrained(load(folder), hashlib.sha256(weights).hexdigest(), read_json(folder / "training.json"))
 
     def describe(self) -> dict[str, Any]:
-        """What the new run keeps: the old one's recipe, its data, the samples it saw and the hash of its weights."""
+        """What the new run keeps: the old one's recipe, data, domain, number of samples, hash of weights, own beginning."""
         data = self.run.domain.data
+        before = self.training.get("pretrained")
         return {
             "recipe": self.run.name,
             "source": "embedded default" if data is None else str(data),
-            "samples": self.samples,
+            "samples": int(self.training["samples"]),
             "sha256": self.sha256,
+            "domain": to_json(self.run.name, self.run.recipe)["domain"],
+            **({} if before is None else {"pretrained": before}),
         }
 
     def start(self, model: Model) -> None:
@@ -84,31 +87,18 @@ class Pretrained:
         model.load_state_dict(given)
 
     def check_unseen(self, test: SignalSet, console: Console | None = None) -> None:
-        """Makes sure that no test item was a training item of the old run: what was learned by heart flatters.
+        """Makes sure that no test item was a training item of the old run, or of one that it began with.
 
-        Items are compared by content. Items cut differently from the same recording are not found out.
+        What was learned by heart flatters. Items are compared by content; see :func:`vaegan.workflow.items.learned_rows`.
 
         Raises:
             DataError: where one was.
         """
-        try:
-            known = set(_digests(self.run.domain.dataset("train")))
-        except DataError as error:
-            if console is not None:
-                console.print(
-                    f"[yellow]warning:[/] whether {self.run.folder} learned from test items cannot be told: {error}",
-                    highlight=False,
-                )
-            return
-        seen = sum(digest in known for digest in _digests(test))
-        if seen:
+        seen = seen_before(self.run, test, self.training, console)
+        if seen is not None:
+            who, rows = seen
             raise DataError(
-                f"{seen} of {len(test)} test items were training items of {self.run.folder}",
+                f"{len(rows)} of {len(test)} test items were training items of {who} ({example(test, rows)})",
                 expected="none",
                 mend="set --pretrained to a run on other data, or on the same split",
             )
-
-
-def _digests(data: SignalSet) -> Iterator[bytes]:
-    for row in range(len(data)):
-        yield hashlib.sha256(np.ascontiguousarray(data.signals[row]).tobytes()).digest()

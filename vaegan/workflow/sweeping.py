@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report.sweep import QUALITIES, Quality, write_sweep
 from vaegan.files import read_json, write_json
 from vaegan.metrics.features import EXTRA, default_extractor
-from vaegan.recipe import Recipe
+from vaegan.recipe import Recipe, to_json
 from vaegan.run import RUNS, Run
 from vaegan.workflow.judging import evaluate
 from vaegan.workflow.training import train
@@ -48,7 +49,8 @@ def sweep(
 ) -> tuple[dict[str, Any], Path]:
     """Trains a recipe with its fields varied, judges on validation items, and writes ``sweep.json`` and ``report.html``.
 
-    The same call goes on where it was; several machines share the work through one ``storage`` and one ``out``.
+    The same call goes on where it was; several machines share the work through one ``storage`` and one ``out``. With other
+    data, another budget, or judged otherwise it is another sweep, whose trials stand beside those of the first.
 
     Args:
         name: the recipe's name.
@@ -70,7 +72,8 @@ def sweep(
 
     Raises:
         UserError: for an unknown recipe or field, values of another type, a quality that the recipe is not judged by, or
-            where Optuna is not installed.
+            where Optuna is not installed or cannot use the storage.
+        DataError: for data that cannot be read.
     """
     optuna = _optuna()
     recipes = plugins.recipes()
@@ -80,13 +83,14 @@ def sweep(
     recipe = (recipe.smoke() if smoke else recipe).with_budget(samples, minutes)
     judged = _quality(name, recipe, quality)
     choices = parse_choices(recipe, vary)
+    key = _key(name, recipe)
     folder = out or RUNS / "sweep" / name
     folder.mkdir(parents=True, exist_ok=True)
     space = {field: [json.dumps(value) for value in values] for field, values in choices.items()}
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of a failed trial it prints the traceback of a user's mistake
     study = optuna.create_study(
-        storage=storage or f"sqlite:///{(folder / 'sweep.db').resolve()}",
-        study_name=f"{name} {judged[1]} {json.dumps(space, sort_keys=True)}",
+        storage=_storage(optuna, storage or f"sqlite:///{(folder / 'sweep.db').resolve()}"),
+        study_name=f"{name} {judged[1]} {json.dumps(space, sort_keys=True)} {key}",
         directions=["maximize" if judged[0].sign > 0 else "minimize", "minimize", "minimize"],
         sampler=optuna.samplers.GridSampler(space, seed=0),
         load_if_exists=True,
@@ -94,7 +98,8 @@ def sweep(
 
     def attempt(trial: Any) -> tuple[float, ...]:
         chosen = {field: json.loads(trial.suggest_categorical(field, values)) for field, values in space.items()}
-        return _try(name, recipe, chosen, folder, judged, device, console, trial)
+        sizes = "-".join(f"{field.rpartition('.')[2]}={value}" for field, value in chosen.items())
+        return _try(name, recipe, chosen, folder / f"{sizes}-{key}", judged, device, console, trial)
 
     whole = prod(len(values) for values in space.values())
     _queue_failed(optuna, study)
@@ -103,6 +108,39 @@ def sweep(
     metrics = _summary(name, recipe, study, choices, judged)
     write_json(folder / "sweep.json", metrics)
     return metrics, write_sweep(folder / "report.html", metrics, command)
+
+
+def _key(name: str, recipe: Recipe) -> str:
+    """A short hash of what all trials share: the recipe with its budget and its judging, and what its data hold.
+
+    A trial is another one's equal only where that is the same, wherever the data lie.
+
+    Raises:
+        DataError: where the data cannot be read.
+    """
+    content = to_json(name, recipe)
+    content.pop("summary")
+    content["domain"]["options"].pop("data")
+    text = json.dumps([content, recipe.domain.dataset("train").fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _storage(optuna: Any, url: str) -> Any:
+    """Optuna's book.
+
+    Raises:
+        UserError: for what is no such URL, a database that cannot be opened, or one whose driver is not installed.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return optuna.storages.RDBStorage(url)
+    except (ImportError, ValueError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise UserError(
+            f"--storage {url} cannot be used ({str(error).splitlines()[0]})",
+            expected="the URL of a database whose driver is installed, such as sqlite:///sweep.db",
+            mend="set --storage, or leave it out",
+        ) from error
 
 
 def _queue_failed(optuna: Any, study: Any) -> None:
@@ -206,16 +244,19 @@ def _try(
     name: str,
     recipe: Recipe,
     chosen: Mapping[str, Any],
-    folder: Path,
+    place: Path,
     judged: tuple[Quality, str],
     device: str,
     console: Console | None,
     trial: Any,
 ) -> tuple[float, ...]:
-    """Trains and judges one combination: its quality, time and memory."""
+    """Trains and judges one combination in a folder of its own: its quality, time and memory.
+
+    Raises:
+        UserError: where its draws could not be compared, with the reasons.
+    """
     for field, value in chosen.items():
         recipe = with_value(recipe, field, value)
-    place = folder / ("-".join(f"{field.rpartition('.')[2]}={value}" for field, value in chosen.items()))
     if console is not None:
         console.print(f"trial {trial.number + 1}: {place.name}", highlight=False)
     run = train(name, recipe, out=place, device=device, console=console)
@@ -230,7 +271,14 @@ def _try(
     if quality.name == "psnr":
         values = [methods["model"]["psnr"]["mean"] for methods in findings.metrics["restoration"].values()]
         return sum(values) / len(values), float(cost[TIME]), memory
-    return float(findings.metrics["generation"]["model"][measured]["mean"]), _ms_a_draw(run), memory
+    drawn = findings.metrics["generation"]["model"]
+    if measured not in drawn:
+        raise UserError(
+            f"{place.name} has no {measured}: {'; '.join(findings.metrics['generation_notes'])}",
+            expected="at least six validation items, and draws that differ",
+            mend="give more --data, or train for longer",
+        )
+    return float(drawn[measured]["mean"]), _ms_a_draw(run), memory
 
 
 def _quality(name: str, recipe: Recipe, asked: str | None) -> tuple[Quality, str]:

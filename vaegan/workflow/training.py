@@ -87,15 +87,22 @@ def train(
     peak = memory.mib()
     run = Run(folder, name, recipe, model.eval())
     if chief:
-        save(folder, name, recipe, model)
-        extras = learn_extras(model, recipe, data, before)
-        extras.save(folder / "model")
-        write_json(
-            folder / "training.json", {**_history(states, data), "peak_memory_mib": peak, "sha256": sha, **origin}
-        )
-        run = replace(run, extras=extras)
+        run = replace(run, extras=learn_extras(model, recipe, data, before))
+        _keep(run, {**_history(states, data), "peak_memory_mib": peak, "sha256": sha, **origin})
     make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
+
+
+def _keep(run: Run, history: Mapping[str, Any]) -> None:
+    """Writes what was learned, the model last: where its file is, all else is of the same training.
+
+    A shorter training's model goes first, so that an interrupt leaves no weights beside what was learned of others.
+    """
+    (run.folder / "model" / "model.safetensors").unlink(missing_ok=True)
+    (run.folder / "model").mkdir(exist_ok=True)
+    run.extras.save(run.folder / "model")
+    write_json(run.folder / "training.json", history)
+    save(run.folder, run.name, run.recipe, run.model)
 
 
 def _train_stages(
@@ -282,6 +289,7 @@ def _history(states: list[TrainState], data: Mapping[str, SignalSet]) -> dict[st
         "seconds": sum(state.seconds for state in states),
         "samples": before,
         "n_train": len(data["train"]),
+        "classes": list(data["train"].class_names),
         "warnings": [warning for state in states for warning in state.warnings],
         "curves": curves,
     }

@@ -23,7 +23,8 @@ MOST_CHANNELS = 4
 ROWS = {
     "spearman": (
         "The spread ranks the error",
-        "rank correlation; 1: the error is largest where the spread is, 0: the spread says nothing of it",
+        "rank correlation, calibrated for this damage; 1: the error is largest where the spread is, 0: the spread says "
+        "nothing of it",
     ),
     "coverage90_raw": (
         "Truth within the 90\u00a0% interval, uncalibrated",

@@ -1,0 +1,86 @@
+"""Which runs may be set side by side, and what is asked of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vaegan import plugins
+from vaegan.cli import main
+from vaegan.data import SignalSet
+from vaegan.evaluation.result import Generation
+from vaegan.files import write_json
+from vaegan.models import RestoringConfig
+from vaegan.recipe import Recipe
+from vaegan.run import Run, recipe_json, save
+from vaegan.workflow import judging
+from vaegan.workflow.items import Items
+
+TINY = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
+
+
+def untrained(folder: Path, name: str, **options: Any) -> Path:
+    """A run as training leaves it, of a recipe whose domain has other options."""
+    known = plugins.recipes()[name]
+    recipe = replace(known, domain=replace(known.domain, **options), model=TINY)
+    save(folder, name, recipe, TINY.build(recipe.domain.spec))
+    recipe_json(name, recipe, folder, folder.name)
+    write_json(folder / "training.json", {"sha256": "the same for all", "n_train": 1, "seconds": 1.0, "samples": 1})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "values"),
+    [
+        ("eeg/eegdenoisenet", "protocol", ("leak-free", "published")),  # a test epoch of one is trained on by the other
+        ("sonar/despeckle", "scaling", ("power", "log")),  # what noise of one strength is differs
+        ("sonar/despeckle", "novel", ("", "hook")),
+    ],
+)
+def test_runs_whose_domains_have_other_options_are_not_compared(name, option, values, tmp_path, capsys) -> None:
+    runs = [str(untrained(tmp_path / f"run{i}", name, **{option: value})) for i, value in enumerate(values)]
+    assert main(["compare", *runs, "--out", str(tmp_path / "page")]) == 2
+    said = capsys.readouterr().err
+    assert f"{option} is {values[1]!r}, not {values[0]!r}" in said
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--data", "/some/data"], "--data"),
+        (["--minutes", "3"], "--minutes"),
+        (["--smoke"], "--smoke"),
+        (["--smoke", "--minutes", "3"], "--minutes and --smoke"),
+    ],
+)
+def test_what_only_training_heeds_is_not_silently_ignored(flags, named, tmp_path, capsys) -> None:
+    runs = [str(untrained(tmp_path / f"run{i}", "sonar/despeckle")) for i in range(2)]
+    assert main(["compare", *runs, *flags, "--out", str(tmp_path / "page")]) == 2
+    said = capsys.readouterr().err
+    assert f"{named} with trained runs alone; expected a recipe, which is trained first" in said
+
+
+def test_as_many_are_drawn_as_any_of_the_runs_asks_for(tmp_path, monkeypatch) -> None:
+    known: Recipe = plugins.recipes()["faces/quickstart"].smoke()
+    asked: list[int] = []
+
+    def count(draws, domain, train, test, extractors, *, n, **more) -> Generation:
+        asked.append(n)
+        return Generation({name: {} for name in draws}, (), {}, None, None, domain.draw)
+
+    monkeypatch.setattr(judging, "evaluate_generation", count)
+    runs = {}
+    for samples in (0, 6, 9):
+        recipe = replace(known, model=TINY, evaluation=replace(known.evaluation, samples=samples))
+        runs[f"of {samples}"] = Run(tmp_path, "faces/quickstart", recipe, TINY.build(recipe.domain.spec).eval())
+    test = SignalSet(np.zeros((1, *known.domain.spec.shape), np.uint8), np.asarray(["a"]))
+    extractor: Any = torch.nn.Flatten()
+    found = judging.judge_generation(runs, Items(known.domain, test, None, None), (extractor,), None)
+    assert asked == [9]
+    assert found is not None and set(found.numbers) == {"of 6", "of 9"}
