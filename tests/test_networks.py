@@ -177,6 +177,14 @@ def test_conditions_matter_and_are_checked() -> None:
         SMALL_LARSEN.build(spec).decode(z, condition=torch.tensor([0, 0]))
 
 
+def test_a_class_begins_as_large_as_is_said() -> None:
+    for scale in (1.0, 0.02):
+        decoder = replace(SMALL_LARSEN, class_scale=scale).build(spec_of(1, (16, 16)), classes=3).decoder
+        assert float(decoder.condition.table.weight.detach().std()) == pytest.approx(scale, rel=0.2)
+    with pytest.raises(UserError, match="class_scale is 0"):
+        LarsenConfig(class_scale=0)
+
+
 @pytest.mark.parametrize("spectral", [False, True])
 def test_a_conditional_discriminator_projects_onto_the_class(spectral: bool) -> None:
     spec = spec_of(1, (16, 16))

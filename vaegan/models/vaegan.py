@@ -161,6 +161,8 @@ class LarsenConfig(ModelConfig):
         leak: slope below 0 of the discriminator's activation; Larsen's ReLU is 0.
         missing: for each channel what stands, in model units, where nothing comes back; the decoder then says where that is
             (see :class:`~vaegan.nn.raydrop.RayDrop`). Empty: it does not.
+        class_scale: of a conditional decoder, the standard deviation of a class's vector at first, beside an answer to z of
+            0.02 √latent. Large, and classes stay apart; small, and z keeps its say where classes differ little.
     """
 
     optional: ClassVar[tuple[str, ...]] = ("hidden",)
@@ -177,6 +179,15 @@ class LarsenConfig(ModelConfig):
     spectral: bool = False
     leak: float = 0.0
     missing: tuple[float, ...] = ()
+    class_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the counts, and the scale of a class."""
+        super().__post_init__()
+        if not 0 < self.class_scale <= 10:
+            raise UserError(
+                f"class_scale is {self.class_scale:g}", expected="above 0, up to 10", mend="set --model.class-scale"
+            )
 
     def build(self, spec: SignalSpec, classes: int = 0) -> VAEGAN:
         """Encoder 18.07 M, decoder 4.69 M, discriminator 10.95 M parameters at 64x64x3."""
@@ -194,6 +205,7 @@ class LarsenConfig(ModelConfig):
             vector=self.hidden > 0,
             norm=self.norm,
             classes=classes,
+            class_scale=self.class_scale,
         )
         decoder = RayDrop(decoder, self.missing) if self.missing else decoder
         judge = _discriminator(self, spec, classes, depth=self.depth)

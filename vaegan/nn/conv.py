@@ -229,11 +229,17 @@ class ClassVectors(nn.Module):
     Args:
         classes: number of classes; 0 for an unconditional network.
         width: of a vector.
+        scale: standard deviation of the vectors at first.
+        spectral: spectral norm on all of them together.
     """
 
-    def __init__(self, classes: int, width: int) -> None:
+    def __init__(self, classes: int, width: int, *, scale: float = 1.0, spectral: bool = False) -> None:
         super().__init__()
-        self.table: nn.Module | None = nn.Embedding(classes, width) if classes else None
+        self.table: nn.Module | None = None
+        if classes:
+            table = nn.Embedding(classes, width)
+            nn.init.normal_(table.weight, 0.0, scale)
+            self.table = _constrained(table, spectral)
 
     def vectors(self, condition: Int[Tensor, " batch"] | None) -> Float[Tensor, "some width"] | None:
         """Those of these classes, of an unknown one (-1) the mean of all; for ``None`` that mean in one row.
@@ -274,10 +280,7 @@ class Projection(ClassVectors):
     """
 
     def __init__(self, classes: int, width: int, *, spectral: bool = False) -> None:
-        super().__init__(classes, width)
-        if self.table is not None:
-            nn.init.normal_(self.table.weight, 0.0, 0.02)  # type: ignore[arg-type]
-            self.table = _constrained(self.table, spectral)
+        super().__init__(classes, width, scale=0.02, spectral=spectral)
 
     def forward(
         self, x: Float[Tensor, "batch width"], condition: Int[Tensor, " batch"] | None

@@ -25,6 +25,7 @@ class Decoder(nn.Module):
         norm: ``"batch"``, ``"group"`` or ``"none"``.
         classes: number of classes for a conditional decoder, else 0. Where a dense layer spreads the latent it spreads the
             class too, so that a class may have a shape of its own; beside a map its vector is the same at every place.
+        class_scale: standard deviation of a class's vector at first.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Decoder(nn.Module):
         vector: bool = True,
         norm: Norm = "batch",
         classes: int = 0,
+        class_scale: float = 1.0,
     ) -> None:
         super().__init__()
         dims, bias = spec.dims, norm == "none"
@@ -50,10 +52,7 @@ class Decoder(nn.Module):
         else:
             self.spread = Conv(dims, latent, channels[0], 3, periodic=spec.periodic, bias=bias)
             self.spread_norm = normalisation(norm, channels[0], dims)
-        self.condition = Condition(classes, prod(self.coarsest) if vector else channels[0])
-        if vector and self.condition.table is not None:
-            # At first a class weighs as much as all of z: weights of 0.02 each (Radford et al. 2016) on z ~ N(0, I).
-            nn.init.normal_(self.condition.table.weight, 0.0, 0.02 * latent**0.5)  # type: ignore[arg-type]
+        self.condition = Condition(classes, prod(self.coarsest) if vector else channels[0], scale=class_scale)
         outputs = [*channels[1:], width]
         self.ups = nn.ModuleList(
             Upsample(dims, a, b, 5, periodic=spec.periodic, bias=bias) for a, b in zip(channels, outputs, strict=True)
