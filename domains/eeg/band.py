@@ -118,9 +118,8 @@ def bridged(x: Array) -> tuple[Array, Array]:
     broken = ~np.isfinite(x)
     if not broken.any():
         return x, broken
-    x = np.array(
-        x, dtype=np.float64, order="C"
-    )  # in another order reshape would copy, and lines be written into the copy
+    # In another order reshape would copy, and the lines be written into the copy.
+    x = np.array(x, dtype=np.float64, order="C")
     places = np.arange(x.shape[-1])
     for channel, bad in zip(x.reshape(-1, x.shape[-1]), broken.reshape(-1, x.shape[-1]), strict=True):
         channel[bad] = np.interp(places[bad], places[~bad], channel[~bad]) if not bad.all() else 0.0
