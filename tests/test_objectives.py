@@ -34,6 +34,7 @@ from vaegan.objectives import (
     ThinningObjective,
     UNetVAEObjective,
     VAEObjective,
+    terms,
 )
 from vaegan.signal import Axis, SignalSpec
 from vaegan.testing import ContractError, check_model, check_objective
@@ -78,7 +79,11 @@ OBJECTIVES: dict[str, tuple[Objective, ...]] = {
         ModernObjective(feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, free_bits=0.01),
         ModernObjective(feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, bare=0.5, prior_samples=True),
     ),
-    "vae": (VAEObjective(), VAEObjective(squared=False, bare=0.5, free_bits=0.02)),
+    "vae": (
+        VAEObjective(),
+        VAEObjective(squared=False, bare=0.5, free_bits=0.02),
+        VAEObjective(relative=True, beta=1e-4),
+    ),
     "ablations": (PriorGANObjective(), PriorGANObjective(), LearnedVAEObjective(), LearnedVAEObjective(layer=1)),
 }
 
@@ -262,6 +267,21 @@ def test_the_gan_of_larsens_comparison_is_the_vaegan_without_its_encoder() -> No
     assert model.sample(4, condition=condition).shape == (4, *PICTURE.shape)
     x = torch.rand(4, *PICTURE.shape)
     check_objective(PriorGANObjective(), model, Batch(x, x, condition=condition))
+
+
+def test_the_relative_error_is_the_rrmse_and_knows_no_amplitude() -> None:
+    torch.manual_seed(0)
+    x, error = torch.randn(4, 2, 50), 0.3 * torch.randn(4, 2, 50)
+    by_hand = [(e.square().mean() / t.square().mean()).sqrt() for t, e in zip(x, error, strict=True)]
+    torch.testing.assert_close(terms.relative_error(x, x + error), torch.stack(by_hand).mean(), rtol=1e-5, atol=0.0)
+    amplitude = torch.tensor([0.02, 0.1, 1.0, 3.0]).view(4, 1, 1)
+    torch.testing.assert_close(
+        terms.relative_error(amplitude * x, amplitude * (x + error)), torch.stack(by_hand).mean(), rtol=1e-3, atol=0.0
+    )
+    estimate = torch.zeros(4, 2, 50, requires_grad=True)
+    terms.relative_error(torch.zeros(4, 2, 50), estimate).backward()  # a flat truth, met exactly
+    assert estimate.grad is not None
+    assert torch.isfinite(estimate.grad).all()
 
 
 @pytest.mark.parametrize(

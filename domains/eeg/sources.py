@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -274,38 +274,47 @@ def clean_windows(
     kept, groups, names, labels = [], [], [], []
     for trace in sources.traces:
         rows = _rows(trace, channels)
-        if rows is None:
+        if not rows:
             continue
         typical = np.median([np.median(np.abs(row)) for row in trace.eeg]) * 1.4826
-        for block, first, end in blocks.spans(trace.eeg.shape[1], samples, split, sources.splits.get(trace.path)):
-            name = trace.path.name
-            group = sources.units.get(trace.path, name) if block == "whole" else f"{name}, {block}"
-            for start in blocks.window_starts(first, end, samples, hop):
-                here = slice(start, start + samples)
-                if not trace.usable[here].all():
+        for group, start in _stretches(trace, sources, split, samples, hop):
+            label = in_force(trace.events, start, start + samples)
+            for picked in rows:
+                window = trace.eeg[picked, start : start + samples]
+                window = window - window.mean(-1, keepdims=True)
+                if not _ordinary(window, typical):
                     continue
-                label = in_force(trace.events, int(start), int(start) + samples)
-                for picked in rows:
-                    window = trace.eeg[picked, here]
-                    window = window - window.mean(-1, keepdims=True)
-                    rms = np.sqrt(np.square(window).mean(-1))
-                    if np.abs(window).max() > HIGHEST or not (0.1 * typical < rms.min() and rms.max() < 4 * typical):
-                        continue
-                    kept.append(window.astype(np.float32))
-                    groups.append(group)
-                    shown = trace.names[picked[0]].strip(".") if len(picked) == 1 else f"{len(picked)} channels"
-                    names.append(f"{name} {shown} {start / sources.band.rate:.1f} s")
-                    labels.append(label)
+                kept.append(window.astype(np.float32))
+                groups.append(group)
+                shown = trace.names[picked[0]].strip(".") if len(picked) == 1 else f"{len(picked)} channels"
+                names.append(f"{trace.path.name} {shown} {start / sources.band.rate:.1f} s")
+                labels.append(label)
     shape = (0, max(1, len(channels)), samples)
     return (np.stack(kept) if kept else np.zeros(shape, np.float32)), groups, names, labels
 
 
-def _rows(trace: Trace, channels: Sequence[str]) -> list[list[int]] | None:
-    """The rows of each window's channels; ``None`` where a recording lacks a channel."""
+def _stretches(trace: Trace, sources: Sources, split: Split, samples: int, hop: int) -> Iterator[tuple[str, int]]:
+    """Group and first sample of each window of a split that is usable throughout."""
+    name = trace.path.name
+    for block, first, end in blocks.spans(trace.eeg.shape[1], samples, split, sources.splits.get(trace.path)):
+        group = sources.units.get(trace.path, name) if block == "whole" else f"{name}, {block}"
+        for start in blocks.window_starts(first, end, samples, hop):
+            if trace.usable[start : start + samples].all():
+                yield group, int(start)
+
+
+def _ordinary(window: Array, typical: float) -> bool:
+    """Whether a window stays below what EEG reaches, each channel neither flat nor far stronger than the recording."""
+    rms = np.sqrt(np.square(window).mean(-1))
+    return bool(np.abs(window).max() <= HIGHEST and 0.1 * typical < rms.min() and rms.max() < 4 * typical)
+
+
+def _rows(trace: Trace, channels: Sequence[str]) -> list[list[int]]:
+    """The rows of each window's channels; none where a recording lacks a channel."""
     if not channels:
         return [[i] for i in range(len(trace.names))]
     places = {plain_name(name): i for i, name in enumerate(trace.names)}
-    return [[places[name] for name in channels]] if all(name in places for name in channels) else None
+    return [[places[name] for name in channels]] if all(name in places for name in channels) else []
 
 
 def banks(sources: Sources, samples: int) -> dict[str, dict[Split, Bank]]:

@@ -18,13 +18,15 @@ from vaegan.training import Adam, TrainingConfig
 LEVELS = range(-7, 3)
 """EEGdenoiseNet's ten SNR levels in dB."""
 BOTH = tuple(f"{kind} snr={level} dB" for kind in ("eog", "emg") for level in LEVELS)
+RELATIVE = VAEObjective(relative=True, beta=1e-4)
+"""Single windows are judged by their RRMSE, so faint ones must count as much as strong ones."""
 
 
-def _restoring(minutes: float, batch: int = 8) -> tuple[Stage, ...]:
+def _restoring(minutes: float, objective: VAEObjective, batch: int = 8) -> tuple[Stage, ...]:
     """First as a VAE, then a little with a discriminator that changes the waveform's look and hardly its error."""
     return (
         Stage(
-            VAEObjective(squared=False, beta=1e-4),
+            objective,
             TrainingConfig(
                 samples=4_000_000,
                 cpu_minutes=0.9 * minutes,
@@ -61,7 +63,7 @@ DENOISE = Recipe(
     ),
     # The last two teach it to leave alone what is nearly clean.
     degradations=("eog", "emg", "eog", "emg", "eog+emg snr=2..30 dB", "eog+emg snr=15..40 dB"),
-    stages=_restoring(30.0),
+    stages=_restoring(30.0, RELATIVE),
     evaluation=Evaluation(conditions=BOTH, n=200, spread=4),
 )
 
@@ -70,7 +72,7 @@ MULTICHANNEL = Recipe(
     domain=EEG(channels=TEN_TWENTY),
     model=replace(DENOISE.model, width=64, widest=128),
     degradations=("eog", "emg", "eog+emg snr=2..30 dB", "pop", "line"),
-    stages=_restoring(30.0),
+    stages=_restoring(30.0, VAEObjective(squared=False, beta=1e-4)),
     evaluation=Evaluation(conditions=("eog snr=-3 dB", "emg snr=-3 dB"), n=60, spread=4),
 )
 
@@ -79,7 +81,7 @@ EEGDENOISENET = Recipe(
     domain=EEGDenoiseNet(),
     model=DENOISE.model,
     degradations=("eog", "emg"),
-    stages=_restoring(30.0),
+    stages=_restoring(30.0, RELATIVE),
     evaluation=Evaluation(conditions=BOTH, n=400, spread=4),
 )
 

@@ -76,3 +76,13 @@ def absolute_error(x: Float[Tensor, "batch *signal"], estimate: Float[Tensor, "b
 def squared_error(x: Float[Tensor, "batch *signal"], estimate: Float[Tensor, "batch *signal"]) -> Float[Tensor, ""]:
     """½ ‖x − x̂‖² summed over samples: the likelihood of a unit Gaussian, up to a constant (Kingma and Welling 2014)."""
     return 0.5 * (at_least_single(estimate) - at_least_single(x)).square().flatten(1).sum(1).mean()
+
+
+def relative_error(x: Float[Tensor, "batch *signal"], estimate: Float[Tensor, "batch *signal"]) -> Float[Tensor, ""]:
+    """Mean over items of RMS(x̂ − x) / RMS(x), the RRMSE_t of Zhang et al. 2021 (eq. 8).
+
+    An item whose truth has an RMS below 0.001 counts as if it were that large.
+    """
+    x, estimate = at_least_single(x).flatten(1), at_least_single(estimate).flatten(1)
+    error, size = (estimate - x).square().mean(1), x.square().mean(1).clamp(min=1e-6)
+    return ((error + 1e-9) / size).sqrt().mean()  # the root has no slope at 0

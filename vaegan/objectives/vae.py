@@ -23,6 +23,8 @@ class VAEObjective(Objective):
         beta: weight of the KL (in nats) divided by the signal's number of elements.
         squared: ½ squared error over ``variance`` (a Gaussian likelihood) instead of the absolute error.
         variance: of the Gaussian likelihood, in model units squared.
+        relative: each item's root mean square error over the root mean square of its truth, in place of either: what is
+            faint counts as much as what is strong (for signals that swing around 0 and are judged by their RRMSE).
         free_bits: nats a latent dimension that are not charged.
         bare: share of the items that are restored from the latent alone, without the context of a restoring path.
     """
@@ -32,6 +34,7 @@ class VAEObjective(Objective):
     beta: float = 1.0
     squared: bool = True
     variance: float = 0.05
+    relative: bool = False
     free_bits: float = 0.0
     bare: float = 0.0
 
@@ -44,7 +47,9 @@ class VAEObjective(Objective):
         encoded = encode(model, batch, Noise.draw(model, batch, generator, self.bare), cut=False)
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
         elements = prod(batch.x.shape[1:])
-        if self.squared:
+        if self.relative:
+            error = terms.relative_error(batch.x, x_tilde)
+        elif self.squared:
             error = terms.squared_error(batch.x, x_tilde) / (elements * self.variance)
         else:
             error = terms.absolute_error(batch.x, x_tilde)
