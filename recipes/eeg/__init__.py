@@ -18,8 +18,9 @@ from vaegan.training import Adam, TrainingConfig
 LEVELS = range(-7, 3)
 """EEGdenoiseNet's ten SNR levels in dB."""
 BOTH = tuple(f"{kind} snr={level} dB" for kind in ("eog", "emg") for level in LEVELS)
+ABSOLUTE = VAEObjective(squared=False, beta=1e-4)
 RELATIVE = VAEObjective(relative=True, beta=1e-4)
-"""Single windows are judged by their RRMSE, so faint ones must count as much as strong ones."""
+"""For single channels, whose faint windows count as much as strong ones in RRMSE; of many channels it is not measured."""
 
 
 def _restoring(minutes: float, objective: VAEObjective, batch: int = 8) -> tuple[Stage, ...]:
@@ -72,7 +73,7 @@ MULTICHANNEL = Recipe(
     domain=EEG(channels=TEN_TWENTY),
     model=replace(DENOISE.model, width=64, widest=128),
     degradations=("eog", "emg", "eog+emg snr=2..30 dB", "pop", "line"),
-    stages=_restoring(30.0, VAEObjective(squared=False, beta=1e-4)),
+    stages=_restoring(30.0, ABSOLUTE),
     evaluation=Evaluation(conditions=("eog snr=-3 dB", "emg snr=-3 dB"), n=60, spread=4),
 )
 
