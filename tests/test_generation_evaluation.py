@@ -99,6 +99,19 @@ def test_one_and_the_same_draw_is_a_note_not_a_crash() -> None:
     assert "fid[flat]" in found.numbers["honest"]
 
 
+def test_what_comes_from_training_items_is_measured_and_not_called_a_copy() -> None:
+    train, test = DOMAIN.dataset("train"), DOMAIN.dataset("test")
+    found = evaluate_generation(
+        {"honest": honest}, DOMAIN, train, test, (FLAT,), n=100, seed=0, limits={"within reach": copying}
+    )
+    limit, own = found.numbers["within reach"], found.numbers["honest"]
+    assert set(own) - set(limit) == {"nearer_than_test[flat]", "copies[flat]"}
+    assert limit["recall[flat]"]["mean"] > 0.6
+    assert list(found.samples) == ["honest"], "they are pictures of the data, and no draws"
+    assert found.nearest is not None and found.nearest.method == "honest"
+    assert own == judge(honest=honest).numbers["honest"]
+
+
 def test_draws_are_shown_with_their_nearest_training_items() -> None:
     found = judge(copying=copying)
     assert found.nearest is not None

@@ -166,18 +166,20 @@ def test_extractors_never_share_a_table(tmp_path: Path) -> None:
     for extractor in ("x", "y"):
         table = re.search(f'<caption class="hidden">Generation, by {extractor}</caption>.*?</table>', text, re.DOTALL)
         assert table is not None
-        assert table[0].count("<tr") == 4
+        assert table[0].count("<tr") == 5
         assert table[0].count('<th scope="col">') == 5  # method, fid, kid, precision, coverage
     assert "By x" in Page(text).text
 
 
-def test_the_best_is_marked_among_models_and_never_among_real_items(tmp_path: Path) -> None:
+def test_the_best_is_marked_among_draws_and_never_among_what_is_within_reach(tmp_path: Path) -> None:
     text = full(tmp_path / "report.html")
     table = text[text.index("Generation, by x</caption>") :]
     rows = re.findall("<tr.*?</tr>", table[: table.index("</table>")], re.DOTALL)
     marks = {re.sub("<.*?>", "", row.split("</th>")[0].split("<small>")[0]): row for row in rows[1:]}
-    assert [marks[name].count("★") for name in ("model", "model + mixture", "training items")] == [1, 3, 0]
-    assert [marks[name].count("≈") for name in ("model", "model + mixture", "training items")] == [1, 1, 0]
+    assert list(marks) == ["model", "model + mixture", "model + training latents", "training items"]
+    assert [row.count("★") for row in marks.values()] == [1, 3, 0, 0]
+    assert [row.count("≈") for row in marks.values()] == [1, 1, 0, 0]
+    assert "z of training items themselves" in marks["model + training latents"]
     assert "kid ×1,000" in rows[0]
     assert "40.00" in marks["model"]
     assert "39.00 to 41.00" in marks["model"]

@@ -76,7 +76,8 @@ def test_a_run_keeps_what_it_learned_after_training(run: Path) -> None:
 
 def test_its_numbers_have_all_parts(run: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
-    assert set(metrics["generation"]) == {"model", "model + mixture", "training items"}
+    assert set(metrics["generation"]) == {"model", "model + mixture", "model + training latents", "training items"}
+    assert not [name for name in metrics["generation"]["model + training latents"] if name.startswith("copies")]
     extractors = {name.partition("[")[2] for by in metrics["generation"].values() for name in by}
     assert len(extractors) == 1
     assert set(metrics["uncertainty"]["noise sigma=50/255"]) == {

@@ -111,6 +111,7 @@ def test_generation_alone_says_what_it_covers() -> None:
         "Generated signals cover 41\u00a0% of the data and reach fid[x] 40"
     )
     mixture = {**samples(), "model + mixture": {"fid[x]": entry(20.0, 1.0, "1", "lower")}}
+    mixture["model + training latents"] = {"fid[x]": entry(10.0, 1.0, "1", "lower")}
     assert "nothing was measured beside it" in generation_sentence(mixture)
 
 

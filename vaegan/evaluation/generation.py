@@ -46,6 +46,7 @@ def evaluate_generation(
     seed: int,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    limits: Mapping[str, Draw] | None = None,
 ) -> Generation:
     """Judges draws against test items, in the features of each extractor.
 
@@ -67,6 +68,7 @@ def evaluate_generation(
         seed: of the draws and of the choice of items.
         device: where features are extracted.
         progress: called after every chunk.
+        limits: draws that no prior made, by what they are, to read the others by: only their measures are kept.
 
     Raises:
         UserError: for fewer than two draws, or no extractor.
@@ -78,6 +80,8 @@ def evaluate_generation(
     judgement = _Judgement(domain, train, test, _Look(extractors, device, progress), n, seed)
     for method, draw in draws.items():
         judgement.drawn(method, draw)
+    for what, draw in (limits or {}).items():
+        judgement.limit(what, draw)
     judgement.training_items()
     return Generation(judgement.numbers, judgement.told(), judgement.samples, judgement.neighbours, None, domain.draw)
 
@@ -104,19 +108,18 @@ class _Judgement:
 
     def drawn(self, method: str, draw: Draw) -> None:
         """Judges ``n`` draws of a method, and how near they come to training items."""
-        kept: list[Tensor] = []
-        found = self.look(method, _drawn(draw, self.n, self.seed, kept), self.n)
-        self._compare(method, found)
-        shown = self.samples[method] = _physical(self.domain, torch.cat(kept)[:SHOWN])
-        if self._truth is not None:
-            everything = _physical(self.domain, torch.cat(list(_drawn(draw, self.n, self.seed, []))))
-            self._by_domain(method, everything, self._truth)
+        found, kept = self._measured(method, draw)
+        shown = self.samples[method] = _physical(self.domain, kept)
         if self.train is None:
             return
         name, features = self.look.extractors[0].name, (found[0], self._known[0], self._real[0])
         self.numbers[method] |= _memorisation(name, *features, self.seed)
         if self.neighbours is None:
             self.neighbours = _nearest(method, name, self.domain, shown, *features, self.train, self._rows)
+
+    def limit(self, what: str, draw: Draw) -> None:
+        """Judges ``n`` draws that come from training items, so that to be near these says nothing against them."""
+        self._measured(what, draw)
 
     def training_items(self) -> None:
         """Judges ``n`` training items as though they had been drawn."""
@@ -136,6 +139,16 @@ class _Judgement:
         extractors = [f"{extractor.name}: {extractor.note}" for extractor in self.look.extractors]
         of = {note: "" if len(m) == len(self.numbers) else f"{', '.join(m)}: " for note, m in self._notes.items()}
         return (*extractors, *(methods + note for note, methods in of.items()))
+
+    def _measured(self, method: str, draw: Draw) -> tuple[list[Extracted], Tensor]:
+        """Features of the draws, which are compared with the test items, and the first of them."""
+        kept: list[Tensor] = []
+        found = self.look(method, _drawn(draw, self.n, self.seed, kept), self.n)
+        self._compare(method, found)
+        if self._truth is not None:
+            everything = _physical(self.domain, torch.cat(list(_drawn(draw, self.n, self.seed, []))))
+            self._by_domain(method, everything, self._truth)
+        return found, torch.cat(kept)[:SHOWN]
 
     def _compare(self, method: str, found: Sequence[Extracted]) -> None:
         self.numbers[method], said = _judge(self.look.extractors, self._real, found, self.seed)

@@ -19,6 +19,8 @@ REAL = "training items"
 """The name under which real items are judged as though they had been drawn."""
 MIXTURE = "{} + mixture"
 """The name of a method that draws from a mixture fitted to the aggregate posterior."""
+LATENTS = "{} + training latents"
+"""The name of draws from the aggregate posterior itself: what is then amiss is the decoder's, and no prior mends it."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class Generation:
 
     Attributes:
         numbers: the ``generation`` part of ``metrics.json``: {METHOD: {METRIC[EXTRACTOR]: {...}}}. ``model`` draws from
-            N(0, I), ``model + mixture`` from the mixture fitted to the aggregate posterior; ``training items`` are
-            real ones, and show what is within reach.
+            N(0, I), ``model + mixture`` from the mixture fitted to the aggregate posterior; ``model + training
+            latents``, from the posteriors of training items, shows what is within reach of this decoder, and ``training
+            items``, real ones, what is within reach at all.
         notes: what was left out, and why; and what each extractor is.
         samples: {METHOD: (k, channels, *space)} some draws in physical units, not chosen.
         nearest: the first of these draws with their nearest training items.

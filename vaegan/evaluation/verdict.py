@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vaegan.evaluation.result import INPUT, MIXTURE, MODEL, REAL
+from vaegan.evaluation.result import INPUT, LATENTS, MIXTURE, MODEL, REAL
 
 Outcome = Literal["win", "tie", "loss"]
 Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -224,7 +224,7 @@ def generation_sentence(methods: Methods, method: str = MODEL) -> str:
     better = f"{own['better']} is better"
     start = f"Generated signals {covered} and" if covered else "Generated signals"
     text = f"{start} reach {metric} {float(own['mean']):.4g} ({better})"
-    rival = best_of(methods, metric, set(methods) - {method, MIXTURE.format(method)})
+    rival = best_of(methods, metric, set(methods) - {method, MIXTURE.format(method), LATENTS.format(method)})
     if rival is None:
         return f"{text}; nothing was measured beside it."
     other = methods[rival][metric]

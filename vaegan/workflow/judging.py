@@ -16,13 +16,14 @@ from torch import Tensor
 
 from vaegan.data import Split
 from vaegan.degradation import Degradation, build
+from vaegan.degradation.base import normal
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.evaluator import Restorer, evaluate_restoration
 from vaegan.evaluation.generation import Draw, evaluate_generation
 from vaegan.evaluation.latent import interpolate, latent_report, posteriors, separability
 from vaegan.evaluation.report import write_report
-from vaegan.evaluation.result import MIXTURE, MODEL, PAIRED, Generation, Restoration, Tradeoff, Uncertainty
+from vaegan.evaluation.result import LATENTS, MIXTURE, MODEL, PAIRED, Generation, Restoration, Tradeoff, Uncertainty
 from vaegan.evaluation.tradeoff import evaluate_tradeoff
 from vaegan.evaluation.uncertainty import Validation, evaluate_uncertainty
 from vaegan.files import read_json, write_json
@@ -195,7 +196,10 @@ def judge_restoration(
 def judge_generation(
     runs: Mapping[str, Run], items: Items, extractors: tuple[Extractor, ...], progress: Any
 ) -> Generation | None:
-    """Draws of runs by name, from N(0, I) and from the mixture; ``None`` where none draws."""
+    """Draws of runs by name, from N(0, I) and from the mixture; ``None`` where none draws.
+
+    Beside a single run stand draws from the latents of its training items.
+    """
     first = next(iter(runs.values()))
     evaluation = first.recipe.evaluation
     draws: dict[str, Draw] = {}
@@ -217,11 +221,40 @@ def judge_generation(
         seed=evaluation.seed,
         device=next(first.model.parameters()).device,
         progress=progress,
+        limits=_limits(runs, items),
     )
     if isinstance(first.model, LatentModel) and len(items.test) > 1:
         line = interpolate(first.model, items.domain, items.test, seed=evaluation.seed)
         return replace(found, interpolation=line)
     return found
+
+
+def _limits(runs: Mapping[str, Run], items: Items) -> dict[str, Draw]:
+    """What is within reach of a single run's decoder, where training items have latents; else nothing."""
+    name, run = next(iter(runs.items()))
+    model, train = run.model, items.train
+    if (
+        len(runs) > 1
+        or not isinstance(model, LatentModel)
+        or 0 in model.latent_shape
+        or train is None
+        or not len(train)
+    ):
+        return {}
+    like = next(model.parameters())
+
+    @torch.no_grad()
+    def draw(n: int, seed: int) -> Tensor:
+        rows = np.sort(np.random.default_rng((seed, 9)).choice(len(train), n, replace=n > len(train)))
+        q = posteriors(model, run.domain, train, rows, run.recipe.degradation(), seed=seed)
+        z = q.sample(normal(tuple(q.mean.shape), q.mean, torch.Generator().manual_seed(seed))).to(
+            like.device, like.dtype
+        )
+        labels = None if not model.classes or train.labels is None else np.asarray(train.labels)[rows].astype(np.int64)
+        condition = None if labels is None else torch.from_numpy(labels).to(like.device)
+        return model.decode(z, None, condition).float().cpu()
+
+    return {LATENTS.format(name): draw}
 
 
 def as_often(draw: Callable[..., Tensor], labels: np.ndarray[Any, Any] | None) -> Draw:

@@ -10,7 +10,7 @@ import numpy as np
 from vaegan.evaluation.report.markup import definitions, escape, fold, folds, glossary, number
 from vaegan.evaluation.report.pictures import Cell, figure, gallery, image, layout_of
 from vaegan.evaluation.report.tables import results_table
-from vaegan.evaluation.result import MIXTURE, REAL, Generation, Nearest
+from vaegan.evaluation.result import LATENTS, MIXTURE, REAL, Generation, Nearest
 from vaegan.evaluation.verdict import Methods, share, split_name
 
 MOST_SAMPLES = 64
@@ -82,10 +82,15 @@ def _tables(methods: Methods, own: Collection[str]) -> str:
             "z from N(0, I)",
             "z from a mixture fitted to the latents of real items",
         )
+        hints[LATENTS.format(name)] = "z of training items themselves: within reach of this decoder, whatever the prior"
+    limits = [*(LATENTS.format(name) for name in own), REAL]
     parts, used = [], []
     for extractor, judged in by_extractor(methods).items():
-        rows = {method: judged[method] for method in sorted(judged, key=lambda method: method == REAL)}
-        ours = [method for method in rows if method != REAL]
+        rows = {
+            method: judged[method]
+            for method in sorted(judged, key=lambda method: limits.index(method) if method in limits else -1)
+        }
+        ours = [method for method in rows if method not in limits]
         judge = extractor or "the measures"
         counts = {entry.get("n_real") for by in rows.values() for entry in by.values()} - {None, 0}
         items = "draws" if len(counts) != 1 else f"draws, beside {counts.pop():,} real test items"
