@@ -8,11 +8,15 @@ import mne
 import numpy as np
 import pytest
 import torch
+from scipy.io import loadmat, savemat
 from scipy.signal import resample
 
 from domains.eeg import EEG, EEGDenoiseNet, EEGDenoiser
 from domains.eeg.edf import _record
+from domains.eeg.header import Header
+from domains.eeg.reading import returned
 from domains.eeg.simulate import background
+from domains.eeg.sources import load_sources
 from domains.eeg.survival import sections
 from vaegan.cli import main
 from vaegan.domain import Recording
@@ -178,6 +182,9 @@ def test_the_denoiser_asks_for_what_it_needs(run):
         EEGDenoiser(run).transform(recording())
     with pytest.raises(UserError, match="sfreq"):
         EEGDenoiser(run).fit().transform(np.zeros((2, 600)))
+    for array in (np.zeros((2, 0)), np.array(3.0), np.array(["1", "2"])):
+        with pytest.raises(DataError, match=r"an array of .* of shape .*; expected numbers"):
+            EEGDenoiser(run, sfreq=256.0).fit().transform(array)
     with pytest.raises(UserError, match="Raw, Epochs or Evoked"):
         EEGDenoiser(run).fit().transform("a.edf")
     with pytest.raises(UserError, match=r"Epochs.* to annotate"):
@@ -300,6 +307,18 @@ def test_an_edf_keeps_its_header_its_other_channels_and_late_annotations(run, tm
     assert after.signals[2].sampling_frequency == 10  # MNE brings it to 160 Hz
     np.testing.assert_array_equal(after.signals[2].digital, before.signals[2].digital)
     assert 0.01 < np.abs(after.signals[0].data - before.signals[0].data).max() < 1000
+    left = [other_than_samples(place, 2) for place in (path, tmp_path / "out" / path.name)]
+    assert left[0] == left[1]
+
+
+def other_than_samples(path, picked):
+    """The bytes of an EDF or BDF, but for the samples and the limits of its first signals."""
+    header, content = Header.read(path), bytearray(path.read_bytes())
+    for signal in range(picked):
+        for field in ("low", "high", "least", "most"):
+            content[header.place(field, signal)] = bytes(8)
+        header.body(content)[:, header.span(signal)] = 0
+    return bytes(content)
 
 
 @pytest.mark.parametrize("ending", ["edf", "bdf"])
@@ -369,10 +388,59 @@ def test_a_header_with_letters_that_are_no_ascii_is_kept_as_far_as_edf_goes(run,
     old = path.read_bytes()
     path.write_bytes(old.replace(b"Mueller ", b"M\xfcller  ", 1).replace(b"uV  ", b"\xb5V  ", 1))
     run.restore(path).write(tmp_path / "out" / "a.edf")
-    after = edfio.read_edf(tmp_path / "out" / "a.edf")
-    assert after.local_patient_identification == "P7 X X M?ller"
-    assert (after.signals[0].physical_dimension, after.signals[0].prefiltering) == ("uV", "HP:0.1Hz")
-    assert 0.01 < np.abs(after.signals[0].data - edfio.read_edf(path).signals[0].data).max() < 1000
+    assert other_than_samples(path, 1) == other_than_samples(tmp_path / "out" / "a.edf", 1)
+    moved = [mne.io.read_raw(place, verbose="ERROR").get_data() for place in (path, tmp_path / "out" / "a.edf")]
+    assert 1e-8 < np.abs(moved[1] - moved[0]).max() < 1e-3
+
+
+@pytest.mark.parametrize(("field", "text"), [("low", b"-3276,8"), ("high", b"-3276.8"), ("most", b"-32768")])
+def test_an_edf_that_is_calibrated_oddly_keeps_its_size(run, tmp_path, field, text):
+    edfio = pytest.importorskip("edfio")
+    path = tmp_path / "a.edf"
+    noise = 30 * np.random.default_rng(0).normal(size=960)
+    limits = {"physical_dimension": "uV", "physical_range": (-3276.8, 3276.7)}
+    edfio.Edf([edfio.EdfSignal(noise, 160, label=name, **limits) for name in ("Cz", "Pz")]).write(path)
+    content = bytearray(path.read_bytes())
+    content[Header.read(path).place(field, 0)] = text.ljust(8)
+    path.write_bytes(content)
+    clean = run.restore(path)
+    clean.write(tmp_path / "out" / "a.edf")
+    wanted = returned(clean.recording.metadata, clean.recording.signals[:, 0][None]).get_data()
+    found = mne.io.read_raw(tmp_path / "out" / "a.edf", verbose="ERROR").get_data()
+    assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()
+
+
+def discontinuous(path):
+    """An EDF+D of ten seconds, with a minute missing after the fifth."""
+    edfio = pytest.importorskip("edfio")
+    noise = 30 * np.random.default_rng(0).normal(size=1600)
+    said = [edfio.EdfAnnotation(0.5, None, "eyes closed"), edfio.EdfAnnotation(8.5, None, "T0")]
+    more = {"patient": edfio.Patient(code="P7", sex="F"), "annotations": said}
+    edfio.Edf([edfio.EdfSignal(noise, 160, label="Cz", physical_dimension="uV")], **more).write(path)
+    content, header = bytearray(path.read_bytes()), Header.read(path)
+    content[192:197] = b"EDF+D"
+    records = header.body(content)[:, header.span(1)]
+    for number, record in enumerate(records):
+        texts = [part for part in record.tobytes().split(b"\0") if part]
+        texts[0] = f"+{number if number < 5 else number + 60}\x14\x14".encode()
+        texts = [text.replace(b"+8.5\x14", b"+68.5\x14") for text in texts]
+        record[:] = np.frombuffer((b"\0".join(texts) + b"\0").ljust(len(record), b"\0"), np.uint8)
+    path.write_bytes(content)
+
+
+def test_an_edf_with_time_between_its_records_keeps_it(run, tmp_path):
+    path = tmp_path / "a.edf"
+    discontinuous(path)
+    assert Header.read(path).gaps(path) == [5]
+    with pytest.warns(UserWarning, match=r"time is missing before 1 of its data records \(EDF\+D\)"):
+        run.restore(path).write(tmp_path / "out" / "a.edf")
+    assert other_than_samples(path, 1) == other_than_samples(tmp_path / "out" / "a.edf", 1)
+
+
+def test_an_edf_with_time_between_its_records_is_not_trained_on(tmp_path):
+    discontinuous(tmp_path / "a.edf")
+    with pytest.raises(DataError, match=r"a.edf \(an EDF\+D: time is missing between its records\)"):
+        load_sources(tmp_path, rate=256, samples=128, highpass=0.5, lowpass=None)
 
 
 @pytest.mark.parametrize(
@@ -499,6 +567,111 @@ def test_a_truncated_brainvision_file_gets_one_line(run, tmp_path):
     data.write_bytes(data.read_bytes()[:-3])
     with pytest.raises(DataError, match="truncated"):
         run.restore(path)
+
+
+def test_a_brainvision_file_keeps_its_markers_and_its_header(run, tmp_path):
+    pytest.importorskip("pybv")
+    path, written = tmp_path / "a.vhdr", tmp_path / "out" / "b.vhdr"
+    mne.export.export_raw(path, recording(), verbose="ERROR")
+    markers = path.with_suffix(".vmrk")
+    more = (
+        b"Mk8=Comment,eyes closed\\1 relaxed,500,1,0\nMk9=Bad Interval,Bad Min-Max,600,30,1\nMk10=Stimulus,S1,700,1,3\n"
+    )
+    markers.write_bytes(markers.read_bytes() + more)
+    path.write_bytes(path.read_bytes() + "\nImpedance [kOhm] at 12:00:00 :\nFp1: 5 \u00b5S\n".encode())
+    run.restore(path).write(written)
+    kept = [place.with_suffix(".vmrk").read_bytes() for place in (path, written)]
+    assert kept[1] == kept[0].replace(b"DataFile=a.eeg", b"DataFile=b.eeg") and b"DataFile=b.eeg" in kept[1]
+    lines = [place.read_bytes().splitlines() for place in (path, written)]
+    other = {old.split(b"=")[0] for old, new in zip(*lines, strict=True) if old != new}
+    assert {b"DataFile", b"MarkerFile"} <= other <= {b"DataFile", b"MarkerFile", b"BinaryFormat", b"DataOrientation"}
+    before, after = (mne.io.read_raw(place, preload=True, verbose="ERROR") for place in (path, written))
+    assert "Comment/eyes closed, relaxed" in after.annotations.description
+    assert list(after.annotations.description) == list(before.annotations.description)
+    np.testing.assert_allclose(after.get_data()[4], before.get_data()[4], rtol=1e-6)
+    assert 1e-7 < np.abs(after.get_data()[:4] - before.get_data()[:4]).max() < 1e-3
+    assert sorted(place.name for place in written.parent.iterdir()) == ["b.eeg", "b.vhdr", "b.vmrk"]
+
+
+@pytest.mark.parametrize("companion", [False, True])
+def test_an_eeglab_file_keeps_its_types_its_ica_and_its_fields(run, tmp_path, companion):
+    pytest.importorskip("eeglabio")
+    path, written = tmp_path / "a.set", tmp_path / "out" / "a.set"
+    mne.export.export_raw(path, recording(), verbose="ERROR")
+    content = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    fields = content["EEG"][0, 0] if "EEG" in content else content
+    values = dict(zip(fields.dtype.names, fields, strict=True)) if "EEG" in content else dict(fields)
+    places = values["chanlocs"]
+    kinds = np.asarray([["EOG" if i == 4 else "EEG" for i in range(places.size)]], object).reshape(places.shape)
+    locations = {name: places[name] for name in places.dtype.names if name != "type"} | {"type": kinds}
+    kept = np.empty(places.shape, [(name, object) for name in locations])
+    for name, column in locations.items():
+        kept[name] = column
+    channels = places.size
+    values |= {"chanlocs": kept, "icaweights": np.eye(channels), "subject": "S07", "comments": "awake", "ref": "Cz"}
+    if companion:
+        np.asarray(values["data"], "<f4").T.tofile(tmp_path / "a.fdt")
+        values |= {"data": "a.fdt", "datfile": "a.fdt"}
+    savemat(path, {"EEG": values}, oned_as="row")
+    before = mne.io.read_raw(path, preload=True, verbose="ERROR")
+    assert before.get_channel_types().count("eog") == 1
+    run.restore(path).write(written)
+    after = mne.io.read_raw(written, preload=True, verbose="ERROR")
+    assert after.ch_names == before.ch_names and after.get_channel_types() == before.get_channel_types()
+    assert list(after.annotations.description) == list(before.annotations.description)
+    np.testing.assert_allclose(after.get_data()[4], before.get_data()[4], rtol=1e-6)
+    assert 1e-7 < np.abs(after.get_data()[:4] - before.get_data()[:4]).max() < 1e-3
+    found = loadmat(written, squeeze_me=True)["EEG"]
+    assert (str(found["subject"]), str(found["comments"]), str(found["ref"])) == ("S07", "awake", "Cz")
+    np.testing.assert_array_equal(found["icaweights"].item(), np.eye(channels))
+
+
+def test_what_is_no_number_is_not_trained_on(tmp_path):
+    path = tmp_path / "a_raw.fif"
+    raw = quiet()
+    raw._data[1, 128 * 20 : 128 * 40] = np.nan
+    raw.save(path, verbose="ERROR")
+    found = EEG(data=path, lowpass=50.0).everything()
+    assert np.isfinite(found.signals).all()
+    starts = {name: [] for name in ("Fz", "C3")}
+    for name in found.names:
+        if name.split()[1] in starts:
+            starts[name.split()[1]].append(float(name.split()[-2]))
+    assert not [start for start in starts["C3"] if 18.0 < start < 40.0]
+    assert [start for start in starts["Fz"] if 20.0 < start < 38.0], "the others were recorded all the while"
+
+
+def test_a_recording_in_several_files_is_one(tmp_path):
+    path = tmp_path / "long_raw.fif"
+    raw = quiet(600.0)
+    raw.save(path, split_size="2MB", buffer_size_sec=1.0, fmt="double", verbose="ERROR")
+    assert len(list(tmp_path.iterdir())) > 2
+    found = load_sources(tmp_path, rate=128, samples=128, highpass=0.5, lowpass=None)
+    assert [trace.path.name for trace in found.traces] == ["long_raw.fif"]
+    assert found.traces[0].eeg.shape[1] == raw.n_times
+    assert found.unused and all("a further part of another file" in line for line in found.unused)
+
+
+def test_the_band_is_that_of_the_eeg_and_not_of_a_faster_channel(tmp_path):
+    edfio = pytest.importorskip("edfio")
+    generator = np.random.default_rng(0)
+    rates = {"Cz": 100, "ECG": 400}
+    edfio.Edf(
+        [
+            edfio.EdfSignal(30 * generator.normal(size=60 * rate), rate, label=name, physical_dimension="uV")
+            for name, rate in rates.items()
+        ]
+    ).write(tmp_path / "a.edf")
+    assert load_sources(tmp_path, rate=256, samples=512, highpass=0.5, lowpass=None).band.lowpass == 45.0
+
+
+def test_windows_do_not_run_across_a_new_segment(tmp_path):
+    raw = quiet()
+    raw.set_annotations(mne.Annotations([30.0], [0.0], ["New Segment/"]))
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    found = EEG(data=tmp_path / "a_raw.fif", lowpass=50.0).everything()
+    starts = np.asarray([float(name.split()[-2]) for name in found.names])
+    assert len(starts) > 20 and not ((starts > 28.05) & (starts < 29.95)).any()
 
 
 def test_bads_go_beside_a_brainvision_file(run, tmp_path):

@@ -314,6 +314,21 @@ def test_denoisenet_layout_and_its_two_splits(tmp_path):
     assert "eog" not in EEGDenoiseNet(data=tmp_path).degradations()
 
 
+@pytest.mark.parametrize("kind", ["empty", "zip", "archive", "number"])
+def test_arrays_of_eegdenoisenet_that_are_none_get_one_line(tmp_path, kind) -> None:
+    place = tmp_path / "EEG_all_epochs.npy"
+    if kind == "archive":
+        np.savez(tmp_path / "a.npz", eeg=np.zeros((30, 512)))
+        (tmp_path / "a.npz").rename(place)
+    elif kind == "number":
+        np.save(place, np.array(3.0))
+    else:
+        place.write_bytes(b"" if kind == "empty" else b"PK\x03\x04" + bytes(60))
+    said = {"archive": "is an archive of arrays", "number": r"holds float64 \(\)"}.get(kind, "cannot be read")
+    with pytest.raises(DataError, match=rf"EEG_all_epochs.npy {said}"):
+        EEGDenoiseNet(data=tmp_path).dataset("train")
+
+
 def test_denoisenet_says_what_is_missing_or_wrong(tmp_path):
     with pytest.raises(DataError, match="none of EEGdenoiseNet's arrays"):
         EEGDenoiseNet(data=tmp_path).dataset("train")

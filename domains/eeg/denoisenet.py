@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -254,13 +255,17 @@ def _found(data: Path, rate: int) -> tuple[dict[str, Array], str]:
             continue
         try:
             array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read ({error})", expected="a .npy file of numbers") from error
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{path} cannot be read ({error})", expected="a .npy file of numbers", mend="copy or download it again"
+            ) from error
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{path} is an archive of arrays", expected="a .npy file of numbers", mend="extract it")
         if array.ndim != 2 or array.shape[1] != 2 * rate or len(array) < LEAST or array.dtype.kind not in "fiu":
             raise DataError(
                 f"{path} holds {array.dtype} {array.shape}",
                 expected=f"numbers (n, {2 * rate}) with n at least {LEAST}",
-                mend="set --domain.rate 512 for epochs of 1,024" if array.shape[-1] == 1024 else "",
+                mend="set --domain.rate 512 for epochs of 1,024" if array.shape[-1:] == (1024,) else "",
             )
         if not np.isfinite(array).all():
             raise DataError(f"{path} holds values that are not finite", expected="numbers")

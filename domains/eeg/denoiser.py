@@ -13,7 +13,7 @@ from domains.eeg.files import as_signals
 from domains.eeg.reading import Original, opened, returned
 from domains.eeg.stream import Stream
 from vaegan.domain import Recording
-from vaegan.errors import UserError
+from vaegan.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from vaegan.run import Run
@@ -75,7 +75,7 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             X: MNE Raw, Epochs, Evoked, or an array (..., samples) in volts with ``sfreq``.
 
         Raises:
-            DataError: without EEG channels.
+            DataError: without EEG channels, or for an array that is empty or holds no numbers.
             UserError: before ``fit``, or for an array without ``sfreq``.
         """
         original = self._opened(X)
@@ -166,6 +166,8 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(X, np.ndarray):
             if self.sfreq is None:
                 raise UserError("an array without a sampling rate", mend="set EEGDenoiser(sfreq=...)")
+            if X.dtype.kind not in "fiu" or X.ndim < 1 or not X.size:
+                raise DataError(f"an array of {X.dtype} of shape {X.shape}", expected="numbers (..., samples) in volts")
             rows = X.reshape(-1, X.shape[-1]).astype(np.float64)
             names = list(channels) if len(channels) == len(rows) else [f"EEG{i + 1}" for i in range(len(rows))]
             X = mne.EvokedArray(rows, mne.create_info(names, self.sfreq, "eeg"), verbose="ERROR")

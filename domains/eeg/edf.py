@@ -1,22 +1,22 @@
-"""EDF and BDF out: into a copy of the file that was read, or, where there is none, as a file of its own."""
+"""EDF and BDF out: the bytes of the file that was read with other samples, or, where there is none, a file of its own."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from domains.eeg.header import WIDTHS, Header
 from domains.eeg.reading import without_volts
 from vaegan.errors import DataError, UserError
 
 Array = NDArray[Any]
-ENDINGS = (".edf", ".bdf")
+ENDINGS = tuple(WIDTHS)
 VOLTS = ("eeg", "eog", "emg", "ecg", "bio", "seeg", "ecog", "dbs")
 """Types of channels whose values are volts."""
 SCALES = {"uV": 1e6, "mV": 1e3, "V": 1.0}
@@ -30,8 +30,10 @@ WIDTH = 8
 def export_edf(raw: Any, path: Path, picks: Sequence[int], source: Path, change: Callable[[float, int], Array]) -> None:
     """EDF(+) or BDF(+) with 16 or 24 bits a sample; each written channel's physical range is its own.
 
-    Where the recording came from such a file, everything but the values of ``picks`` is taken from it unchanged: the header
-    with patient, equipment and filters, each channel's own rate, other channels, and all annotations, wherever they lie.
+    Where the recording came from such a file, everything but the values of ``picks`` and their ranges is that file's, byte
+    for byte: the header with patient, equipment and filters, each channel's own rate, other channels, the times of the data
+    records, and all annotations, wherever they lie. A file whose calibration the format does not allow is written anew,
+    through edfio, as MNE has read it.
 
     Args:
         raw: an MNE Raw in volts, restored.
@@ -44,69 +46,99 @@ def export_edf(raw: Any, path: Path, picks: Sequence[int], source: Path, change:
         UserError: when edfio is not installed.
         DataError: for a channel whose values are too large for the format.
     """
+    content = None
+    if source.suffix.lower() == path.suffix.lower() and source.is_file():
+        content = _patched(source, raw, picks, change)
+    if content is not None:
+        path.write_bytes(content)
+        return
     try:
         import edfio
     except ImportError as error:
         raise UserError(
             f"{path}: edfio is not installed", expected="the package edfio", mend="pip install 'vaegan[eeg]'"
         ) from error
-    bdf = path.suffix.lower() == ".bdf"
-    given = _given(source, raw, picks, edfio) if source.suffix.lower() == path.suffix.lower() else None
-    made = _alone(raw, path, bdf, edfio) if given is None else _copied(change, picks, given, bdf, edfio)
-    made.write(path)
+    _alone(raw, path, path.suffix.lower() == ".bdf", edfio).write(path)
 
 
-def _given(source: Path, raw: Any, picks: Sequence[int], edfio: Any) -> Any | None:
-    """The file that a recording came from; ``None`` where its channels are not those of the recording, one for one."""
-    read = edfio.read_bdf if source.suffix.lower() == ".bdf" else edfio.read_edf
-    try:
-        given = read(source, header_encoding="latin-1")  # as MNE; the standard's ASCII knows no µ
-        alike = given.is_continuous and len(given.signals) == len(raw.ch_names)
-        same = alike and all(_is_same(given.signals[i], raw, raw.ch_names[i]) for i in picks)
-        _ = given.annotations, given.starttime
-    except (OSError, ValueError, KeyError):  # edfio is stricter than MNE: such a file is written anew
+def _patched(source: Path, raw: Any, picks: Sequence[int], change: Callable[[float, int], Array]) -> bytearray | None:
+    """The content of the file as it was given, with new values of some channels, each at its own rate and in its own unit.
+
+    ``None`` where the file's signals are not the recording's channels one for one, or are calibrated otherwise.
+    """
+    content = bytearray(source.read_bytes())
+    header = Header.read(source)
+    if len(header.channels) != len(raw.ch_names) or header.seconds <= 0:
         return None
-    return given if same else None
-
-
-def _is_same(signal: Any, raw: Any, name: str) -> bool:
-    """Whether a signal of a file is a channel of the recording, which has all channels at the file's highest rate."""
-    seconds = len(signal.digital) / signal.sampling_frequency
-    alike = name == signal.label or name.startswith(f"{signal.label}-")  # MNE numbers channels of one name
-    return alike and abs(seconds - raw.n_times / raw.info["sfreq"]) < 1.0 / raw.info["sfreq"]
-
-
-def _copied(change: Callable[[float, int], Array], picks: Sequence[int], given: Any, bdf: bool, edfio: Any) -> Any:
-    """The file as it was given, with new values of some channels, each at its own rate and in its own unit."""
-    signals, changes = list(given.signals), {}
+    body, changes = header.body(content), {}
+    restored = raw.get_data(picks=list(picks)) if len(picks) else np.zeros((0, raw.n_times))
     for row, i in enumerate(picks):
-        old = signals[i]
-        key = (old.sampling_frequency, len(old.digital))
+        signal = header.channels[i]
+        given = _given(header, signal, body)
+        if given is None or not _is_same(header, signal, raw, raw.ch_names[i]):
+            return None
+        key = (header.rate(signal), len(given))
         if key not in changes:
             changes[key] = change(*key)
-        unit = "uV" if old.physical_dimension in MICROVOLT else _ascii(old.physical_dimension)
+        unit = header.fields["unit"][signal]
+        unit = "uV" if unit in MICROVOLT else unit
         scale = SCALES.get(unit, 1.0)  # MNE takes a unit that it does not know for volts
-        values = old.data + changes[key][row] * scale
+        if len(given) == raw.n_times:  # where both can be compared: what was read must be what the file's bytes say
+            read = restored[row] - changes[key][row]
+            if not np.allclose(read * scale, given, rtol=1e-6, atol=1e-6 * max(1e-9, np.abs(given).max())):
+                return None
+        values = given + changes[key][row] * scale
         if unit == "V":  # eight characters hold no range as small as that
             unit, values = "uV", values * 1e6
-        more = {"transducer_type": _ascii(old.transducer_type), "prefiltering": _ascii(old.prefiltering)}
-        signals[i] = _signal(values, old.sampling_frequency, _ascii(old.label), unit, bdf, edfio, **more)
-    made = (edfio.Bdf if bdf else edfio.Edf)(
-        signals,
-        starttime=given.starttime,
-        data_record_duration=given.data_record_duration,
-        annotations=given.annotations or None,
-    )
-    with suppress(ValueError):  # an anonymous file has no date
-        made.startdate = given.startdate
-    made.local_patient_identification = _ascii(given.local_patient_identification)
-    made.local_recording_identification = _ascii(given.local_recording_identification)
-    return made
+            content[header.place("unit", signal)] = b"uV      "
+        _put(content, header, signal, values, _limits(raw.ch_names[i], values, unit, bits=8 * header.width))
+    return content
 
 
-def _ascii(text: str) -> str:
-    """A text of a header in the only characters that the standard allows."""
-    return text.encode("ascii", "replace").decode()
+def _given(header: Header, signal: int, body: Array) -> Array | None:
+    """(samples,) of a signal in its unit; ``None`` where the header's calibration is none."""
+    names = ("low", "high", "least", "most")
+    try:
+        low, high, least, most = (float(header.fields[name][signal].replace(",", ".")) for name in names)
+    except ValueError:
+        return None
+    if low == high or least == most:
+        return None
+    digital = _decoded(np.ascontiguousarray(body[:, header.span(signal)]), header.width)
+    return np.asarray((digital - least) * ((high - low) / (most - least)) + low)
+
+
+def _decoded(parts: Array, width: int) -> Array:
+    """(samples,) whole numbers of bytes, the lowest first."""
+    if width == 2:
+        return np.asarray(parts.reshape(-1, 2).view("<i2")[:, 0], np.float64)
+    wide = np.zeros((parts.size // 3, 4), np.uint8)
+    wide[:, 1:] = parts.reshape(-1, 3)
+    return np.asarray(wide.view("<i4")[:, 0] >> 8, np.float64)
+
+
+def _put(content: bytearray, header: Header, signal: int, values: Array, limits: tuple[float, float]) -> None:
+    """Puts a signal's new values, and the range that they need, into the content of a file."""
+    bits, (low, high) = 8 * header.width, limits
+    least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    for field, number in (("low", low), ("high", high), ("least", least), ("most", most)):
+        content[header.place(field, signal)] = _text(number).ljust(WIDTH).encode()
+    digital = np.clip(np.rint((values - low) / (high - low) * (most - least) + least), least, most).astype("<i4")
+    parts = digital.view(np.uint8).reshape(-1, 4)[:, : header.width]
+    span = header.span(signal)
+    header.body(content)[:, span] = parts.reshape(header.records, span.stop - span.start)
+
+
+def _is_same(header: Header, signal: int, raw: Any, name: str) -> bool:
+    """Whether a signal of a file is a channel of the recording, which has all channels at the file's highest rate."""
+    label = header.fields["label"][signal]
+    alike = name == label or name.startswith(f"{label}-")  # MNE numbers channels of one name
+    return alike and abs(header.records * header.seconds - raw.n_times / raw.info["sfreq"]) < 1.0 / raw.info["sfreq"]
+
+
+def _text(number: float) -> str:
+    """A number of at most three decimals."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
 def _alone(raw: Any, path: Path, bdf: bool, edfio: Any) -> Any:
@@ -144,28 +176,32 @@ def _unit(values: Array) -> str:
     return next((unit for unit, scale in SCALES.items() if largest * scale < 10 ** (WIDTH - 1) - 1), "V")
 
 
-def _signal(values: Array, rate: float, name: str, unit: str, bdf: bool, edfio: Any, **more: str) -> Any:
-    """One channel, of values in ``unit``; what is not finite becomes 0, which is all that integers can hold.
+def _signal(values: Array, rate: float, name: str, unit: str, bdf: bool, edfio: Any) -> Any:
+    """One channel, of values in ``unit``; what is not finite becomes 0, which is all that integers can hold."""
+    finite = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    return (edfio.BdfSignal if bdf else edfio.EdfSignal)(
+        finite,
+        sampling_frequency=rate,
+        label=name[:16],
+        physical_dimension=unit,
+        physical_range=_limits(name, finite, unit, bits=24 if bdf else 16),
+    )
+
+
+def _limits(name: str, values: Array, unit: str, *, bits: int) -> tuple[float, float]:
+    """The range that a channel's finite values need.
 
     Raises:
-        DataError: where its range has more digits than the header holds.
+        DataError: where it has more digits than the header holds.
     """
-    finite = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    low, high = _range(finite, unit, bits=24 if bdf else 16)
+    low, high = _range(values, unit, bits=bits)
     if max(len(f"{int(edge)}") for edge in (low, high)) > WIDTH:
         raise DataError(
             f"channel {name} reaches from {low:g} to {high:g} {unit or '(no unit)'}",
             expected=f"numbers of at most {WIDTH} characters, which is what EDF and BDF hold",
             mend="mend the channel's unit, or write a FIF",
         )
-    return (edfio.BdfSignal if bdf else edfio.EdfSignal)(
-        finite,
-        sampling_frequency=rate,
-        label=name[:16],
-        physical_dimension=unit,
-        physical_range=(low, high),
-        **more,
-    )
+    return low, high
 
 
 def _range(values: Array, unit: str, *, bits: int) -> tuple[float, float]:
@@ -173,8 +209,12 @@ def _range(values: Array, unit: str, *, bits: int) -> tuple[float, float]:
     whole = not unit and np.array_equal(values, np.rint(values))
     if whole and np.abs(values).max(initial=0) < 2 ** (bits - 1):
         return -float(2 ** (bits - 1)), float(2 ** (bits - 1) - 1)
-    finer = 1000 if unit == "mV" else 1
-    low, high = float(np.floor(values.min() * finer)) / finer, float(np.ceil(values.max() * finer)) / finer
+    low, high = float(np.floor(values.min())), float(np.ceil(values.max()))
+    for finer in (1000, 100, 10) if unit == "mV" else ():
+        edges = float(np.floor(values.min() * finer)) / finer, float(np.ceil(values.max() * finer)) / finer
+        if max(len(_text(edge)) for edge in edges) <= WIDTH:
+            low, high = edges
+            break
     return (low, high) if high > low else (low - 1.0, low + 1.0)
 
 

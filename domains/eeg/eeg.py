@@ -18,7 +18,7 @@ from domains.eeg.baselines import eeg_baselines
 from domains.eeg.generation import judge
 from domains.eeg.makers import artifact_makers
 from domains.eeg.metrics import eeg_metrics
-from domains.eeg.sources import Sources, banks, clean_windows, load_sources
+from domains.eeg.sources import Sources, banks, clean_windows, files_of, load_sources
 from vaegan.baselines import Baseline
 from vaegan.data import SPLITS, SignalSet, Split, cached_arrays, file_sha256
 from vaegan.degradation import Degradation
@@ -28,7 +28,7 @@ from vaegan.metrics.features import Extractor
 from vaegan.metrics.restoration import Metric
 from vaegan.signal import Axis, SignalSpec
 
-VERSION = "eeg-2"
+VERSION = "eeg-3"
 """Part of the cache's key: another one when what is kept there changes."""
 SIMULATED = "eeg-1"
 """The same for semi-simulated windows without classes, which are still those of the first version."""
@@ -275,7 +275,12 @@ def _prepared(
         return _as_arrays(sources, channels, samples, hop, text, digest, muscle_lowpass)
     if not data.exists():
         raise DataError(f"{data} does not exist", expected="a recording, or a folder of them", mend="set --data")
-    files = [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file())
+    files = sorted(
+        inside
+        for path in files_of(data)
+        for inside in ([path] if path.is_file() else path.rglob("*"))
+        if inside.is_file()
+    )
     content = "/".join(
         f"{path.relative_to(data) if data.is_dir() else path.name}:{file_sha256(path)}" for path in files
     )

@@ -7,18 +7,20 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domains.eeg.band import Band
+from domains.eeg.copies import copied
 from domains.eeg.edf import ENDINGS, export_edf
 from domains.eeg.reading import Original, as_raw, changed, opened, returned
 from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 SUFFIXES = {".edf": "EDF", ".bdf": "BDF", ".vhdr": "BrainVision", ".set": "EEGLAB", ".fif": "FIF", ".gz": "FIF"}
 """Endings that are written, with the format's name; every other kind of file becomes a FIF beside it."""
@@ -56,9 +58,10 @@ def as_signals(original: Original, channels: tuple[str, ...]) -> Array:
 def write_recording(recording: Recording, path: Path) -> Path:
     """Writes a restored recording, in volts, with its channels, rate, length, annotations and what the format can hold.
 
-    EDF and BDF go through edfio (:func:`~domains.eeg.edf.export_edf`), BrainVision through pybv, EEGLAB through eeglabio.
-    Where a format cannot hold all (bads; electrode positions but in EEGLAB) a FIF beside it does; formats that nobody writes
-    (GDF, CNT) become a FIF.
+    EDF and BDF (:func:`~domains.eeg.edf.export_edf`), BrainVision and EEGLAB (:func:`~domains.eeg.copies.copied`) are the
+    files that were read with other samples. What did not come from such a file is written by edfio, pybv or eeglabio. Where
+    a format cannot hold all (bads; electrode positions but in EEGLAB; types of channels, which eeglabio does not write) a
+    FIF beside it does; formats that nobody writes (GDF, CNT) become a FIF.
 
     Returns:
         The file that was written; of several, the one in the recording's own format.
@@ -81,10 +84,13 @@ def write_recording(recording: Recording, path: Path) -> Path:
                 return changed(original, restored, rate, samples)[0]
 
             _whole(path, lambda place: export_edf(raw, place, original.picks, recording.path, change))
+            alike = True
         else:
-            _whole(path, lambda place: _export(raw, place, *PACKAGES[suffix]))
-        if raw.info["bads"] or (suffix != ".set" and raw.get_montage() is not None):
-            _write_fif(raw, _beside(path), original.band, f"bads and electrode positions, which {suffix} cannot hold")
+            alike = _whole(path, lambda place: _copied_or_exported(recording.path, raw, original.instance, place))
+        lost = not alike and suffix == ".set" and len(set(raw.get_channel_types())) > 1
+        if raw.info["bads"] or lost or (suffix != ".set" and raw.get_montage() is not None):
+            what = "the types of channels" if lost else "bads and electrode positions"
+            _write_fif(raw, _beside(path), original.band, f"{what}, which {suffix} cannot hold")
         return path
     if path.name.lower().endswith((".fif", ".fif.gz")):
         _write_fif(raw, path, original.band)
@@ -98,13 +104,14 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}_raw.fif")
 
 
-def _whole(path: Path, export: Callable[[Path], None]) -> None:
+def _whole(path: Path, export: Callable[[Path], T]) -> T:
     """Exports into a folder beside the target, then renames: the file is complete or not there."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".vaegan-") as scratch:
         place = Path(scratch) / path.name
-        export(place)
+        result = export(place)
         for made in sorted(Path(scratch).iterdir(), key=lambda part: part == place):  # its companions first
             os.replace(made, path.parent / made.name)
+    return result
 
 
 def _write_fif(raw: Any, path: Path, band: Band, why: str = "") -> None:
@@ -116,6 +123,16 @@ def _write_fif(raw: Any, path: Path, band: Band, why: str = "") -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it asks for names that end in _raw.fif
         _whole(path, lambda place: raw.save(place, overwrite=True, fmt="double", verbose="ERROR"))
+
+
+def _copied_or_exported(source: Path, raw: Any, before: Any, place: Path) -> bool:
+    """Whether the file could be made of the one that was read."""
+    alike = copied(source, raw, before, place)
+    if not alike:
+        for part in place.parent.iterdir():
+            part.unlink()
+        _export(raw, place, *PACKAGES[place.suffix.lower()])
+    return alike
 
 
 def _export(raw: Any, path: Path, fmt: str, package: str) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from domains.eeg.band import Band, bridged
 from domains.eeg.channels import Kind, indices, is_known, plain_name
+from domains.eeg.header import Header, is_edf
 from vaegan.errors import DataError
 
 Array = NDArray[Any]
@@ -21,7 +22,8 @@ IMPLAUSIBLE = 5e-3
 VOLTS = ("v", "mv", "uv", "µv", "nv")
 """Units of volts, in lower case."""
 RAW_ENDINGS = (
-    ".edf", ".bdf", ".gdf", ".vhdr", ".set", ".fif", ".fif.gz", ".cnt", ".mff", ".egi", ".nxe", ".lay", ".data",
+    ".edf", ".bdf", ".gdf", ".vhdr", ".ahdr", ".set", ".fif", ".fif.gz", ".cnt", ".cdt", ".mff", ".egi", ".nedf", ".nxe",
+    ".lay", ".data",
 )  # fmt: skip
 """How the names of files end that are read."""
 
@@ -61,7 +63,7 @@ def as_raw(path: Path) -> Any:
         raise DataError(
             f"{path} is no recording that is read here", expected="a name ending in " + " ".join(RAW_ENDINGS)
         )
-    _check_size(path)
+    gaps = Header.read(path).gaps(path) if is_edf(path) else []
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -69,11 +71,18 @@ def as_raw(path: Path) -> Any:
     except Exception as error:  # MNE raises many kinds for files that are broken
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise DataError(
-            f"{path} cannot be read ({reason})", expected="an intact recording", mend="repair it"
+            f"{path} cannot be read ({reason})", expected="an intact recording", mend=_mend(error, reason)
         ) from error
     if raw.n_times < 2:
         raise DataError(f"{path} holds {raw.n_times} samples", expected="a recording")
     _check_frames(raw, path)
+    if gaps:
+        warnings.warn(
+            f"{path}: time is missing before {len(gaps)} of its data records (EDF+D); they are restored as though they were "
+            "one, and keep their times and annotations where it is written back as the same format",
+            UserWarning,
+            stacklevel=2,
+        )
     for words in (str(warning.message) for warning in said):
         if "annotation(s)" in words:
             warnings.warn(
@@ -83,6 +92,15 @@ def as_raw(path: Path) -> Any:
                 stacklevel=2,
             )
     return raw
+
+
+def _mend(error: Exception, reason: str) -> str:
+    """What to do about a file that MNE refuses."""
+    if "read_epochs_eeglab" in reason:
+        return "read its epochs with mne.read_epochs_eeglab, and give them to EEGDenoiser.transform"
+    if isinstance(error, ImportError) or "HDF reader" in reason:  # MATLAB's files of version 7.3
+        return "pip install 'vaegan[eeg]', and the package that the message names"
+    return "repair it"
 
 
 def _check_frames(raw: Any, path: Path) -> None:
@@ -100,34 +118,6 @@ def _check_frames(raw: Any, path: Path) -> None:
         raise DataError(
             f"{data} is truncated: it ends {over} bytes into a sample of {len(raw.ch_names)} channels",
             expected="whole samples",
-            mend="copy or export it again",
-        )
-
-
-def _check_size(path: Path) -> None:
-    """An EDF or BDF whose header promises more than the file holds.
-
-    Raises:
-        DataError: with both sizes.
-    """
-    width = {".edf": 2, ".bdf": 3}.get(path.suffix.lower())
-    if width is None:
-        return
-    with path.open("rb") as stream:
-        head = stream.read(256)
-        try:
-            header, records, signals = int(head[184:192]), int(head[236:244]), int(head[252:256])
-            stream.seek(256 + signals * 216)
-            per_record = sum(int(stream.read(8)) for _ in range(signals))
-        except ValueError:
-            raise DataError(
-                f"{path} has a broken header", expected="an intact EDF or BDF", mend="copy or export it again"
-            ) from None
-    wanted, found = header + records * per_record * width, path.stat().st_size
-    if records >= 0 and found < wanted:
-        raise DataError(
-            f"{path} is truncated: {found:,} bytes",
-            expected=f"{wanted:,}, as its header says ({records} records)",
             mend="copy or export it again",
         )
 

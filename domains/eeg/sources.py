@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from domains.eeg import blocks
 from domains.eeg.artifacts import Bank
 from domains.eeg.band import Band, bridged
 from domains.eeg.channels import electrodes, plain_name
+from domains.eeg.header import Header, is_edf
 from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw, channels_of
 from vaegan.data import SPLITS, Skipped, Split
 from vaegan.errors import DataError
@@ -29,6 +31,8 @@ HIGHEST = 150e-6
 """Volts that a clean window never exceeds."""
 EOG_LOWPASS = 10.0
 """Hz above which an EOG channel is left out of the bank, where it is EEG and muscle (EEGdenoiseNet)."""
+TORN = re.compile(r"(?i)edge|(bad[ _])?boundary|(comment/)?new segment")
+"""Annotations at which a recording was cut: MNE's, EEGLAB's, BrainVision's."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Trace:
     Attributes:
         path: of the file.
         names: of its EEG channels, as they stand in the file.
-        eeg: (channels, samples) volts, in the model's band at the model's rate.
+        eeg: (channels, samples) volts, in the model's band at the model's rate; NaN where the recording is no number.
         eog: (channels, samples) volts; no channel where none was recorded.
         usable: (samples,) True away from eye movements and from what annotations call bad.
         events: (first sample, end, description) of each annotation that calls nothing bad, in the order of time, at the
@@ -101,25 +105,13 @@ def load_sources(
     """
     if not folder.exists():
         raise DataError(f"{folder} does not exist", expected="a folder of recordings", mend="set --data")
-    files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
-    raws, muscle, skipped, unused = [], [], [], []
-    for path in files:
+    found = _Found()
+    for path in files_of(folder):
         try:
-            if is_raw(path):
-                raw = as_raw(path)
-                reason = _unfit(raw, samples / rate)
-                if reason:
-                    unused.append(f"{path.name} ({reason})")
-                else:
-                    raws.append((path, raw))
-            elif (text := read_text_signal(path)) is not None:
-                label, values, native = text
-                if label == "emg":
-                    muscle.append((path, values, native))
-                else:
-                    unused.append(f"{path.name} (raw counts of {label})")
+            found.read(path, samples / rate)
         except (DataError, OSError, ValueError) as error:
-            skipped.append(Skipped(path.name, str(error)))
+            found.skipped.append(Skipped(path.name, str(error)))
+    raws, muscle, skipped, unused = found.recordings(), found.muscle, found.skipped, found.unused
     if not raws:
         shown = "; ".join([*unused, *(f"{s.name}: {s.reason}" for s in skipped)][:4]) or "no recording"
         raise DataError(
@@ -127,13 +119,75 @@ def load_sources(
             expected=f"recordings of EEG of at least {LEAST_WINDOWS * samples / rate:g} s ({', '.join(RAW_ENDINGS)})",
             mend="set --data",
         )
-    corner = lowpass or 0.45 * min([rate, *(raw.info["sfreq"] for _, raw in raws)])
+    corner = lowpass or 0.45 * min([rate, *(_own_rate(path, raw) for path, raw in raws)])
     band = Band(highpass, corner, rate)
     traces = tuple(_trace(path, raw, band) for path, raw in raws)
     brought = tuple((path, band.up_to(muscle_lowpass).seen(values, native)) for path, values, native in muscle)
     units, how = blocks.units_of([trace.path for trace in traces], folder)
     splits = blocks.subject_splits(units) or {}
     return Sources(traces, brought, band, tuple(skipped), tuple(unused), splits, units, how)
+
+
+@dataclass
+class _Found:
+    """What the files of a folder hold; a recording is its path and an MNE Raw, muscle its path, values and rate."""
+
+    raws: list[tuple[Path, Any]] = field(default_factory=list)
+    muscle: list[tuple[Path, Array, float]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    def read(self, path: Path, seconds: float) -> None:
+        """Takes a file in, or says why it is of no use for windows of so many seconds.
+
+        Raises:
+            DataError: for a file that is broken.
+        """
+        if is_raw(path):
+            raw = as_raw(path)
+            reason = _unfit(path, raw, seconds)
+            if reason:
+                self.unused.append(f"{path.name} ({reason})")
+            else:
+                self.raws.append((path, raw))
+        elif (text := read_text_signal(path)) is not None:
+            label, values, native = text
+            if label == "emg":
+                self.muscle.append((path, values, native))
+            else:
+                self.unused.append(f"{path.name} (raw counts of {label})")
+
+    def recordings(self) -> list[tuple[Path, Any]]:
+        """Every recording once: the first file of a FIF that was split brings the others with it."""
+        brought = {Path(name).resolve() for _, raw in self.raws for name in raw.filenames[1:] if name}
+        self.unused += [
+            f"{path.name} (a further part of another file)" for path, _ in self.raws if path.resolve() in brought
+        ]
+        return [(path, raw) for path, raw in self.raws if path.resolve() not in brought]
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder, or the one that is given, by name; a recording that is a folder (``.mff``) counts as a file."""
+    if folder.is_file() or _is_folder_recording(folder):
+        return [folder]
+    inside = sorted(folder.rglob("*"))
+    whole = [path for path in inside if _is_folder_recording(path)]
+    return [*whole, *(path for path in inside if path.is_file() and not any(one in path.parents for one in whole))]
+
+
+def _is_folder_recording(path: Path) -> bool:
+    return path.is_dir() and path.suffix.lower() == ".mff"
+
+
+def _own_rate(path: Path, raw: Any) -> float:
+    """The lowest rate at which a recording's EEG was sampled: MNE brings all channels of an EDF to the highest of them."""
+    rate = float(raw.info["sfreq"])
+    if not is_edf(path):
+        return rate
+    header = Header.read(path)
+    if len(header.channels) != len(raw.ch_names) or header.seconds <= 0:
+        return rate
+    return min(header.rate(header.channels[i]) for i in channels_of(raw, "eeg"))
 
 
 def is_raw(path: Path) -> bool:
@@ -174,8 +228,10 @@ def read_text_signal(path: Path) -> tuple[str, Array, float] | None:
     return header["labels"].lower(), values - np.median(values), native
 
 
-def _unfit(raw: Any, seconds: float) -> str:
+def _unfit(path: Path, raw: Any, seconds: float) -> str:
     """Why a recording is of no use for training; empty where it is of use."""
+    if is_edf(path) and Header.read(path).gaps(path):
+        return "an EDF+D: time is missing between its records"
     picks = channels_of(raw, "eeg")
     if not picks:
         return "no EEG channel in volts that is not marked bad"
@@ -190,19 +246,31 @@ def _unfit(raw: Any, seconds: float) -> str:
 
 def _trace(path: Path, raw: Any, band: Band) -> Trace:
     native, picks, eyes = raw.info["sfreq"], channels_of(raw, "eeg"), channels_of(raw, "eog")
-    eeg = band.seen(bridged(raw.get_data(picks=picks))[0], native)
+    whole, broken = bridged(raw.get_data(picks=picks))
+    eeg = band.seen(whole, native)
     eog = band.seen(bridged(raw.get_data(picks=eyes))[0], native) if eyes else np.zeros((0, eeg.shape[1]))
     names = tuple(raw.ch_names[i] for i in picks)
     usable, events = ~_eye_activity(names, eeg, eog, band.rate), []
     for first, end, what in _annotations(raw, band.rate):
-        torn, bad = re.match(r"(?i)edge|(bad[ _])?boundary", what), what.lower().startswith("bad")
+        torn, bad = TORN.match(what), what.lower().startswith("bad")
         if torn:  # a point; EEGLAB gives a boundary the duration of what was cut out there
             usable[max(1, first) : max(1, first + 1)] = False
         elif bad:
             usable[max(0, first) : max(0, end, first + 1)] = False
         if torn or not bad:
             events.append((first, end, "" if torn else what))
+    eeg[_at_rate(broken, native, band.rate, eeg.shape[1])] = np.nan  # the lines over what is no number are no EEG
     return Trace(path, names, eeg, eog, usable, tuple(events))
+
+
+def _at_rate(broken: Array, native: float, rate: float, samples: int) -> Array:
+    """(channels, samples) at the model's rate: which of them rest on samples that were broken at the recording's."""
+    from scipy import ndimage
+
+    step = native / rate
+    near = ndimage.maximum_filter1d(broken, 2 * math.ceil(step) + 1, axis=-1)
+    places = np.minimum(np.rint(np.arange(samples) * step).astype(np.int64), broken.shape[-1] - 1)
+    return np.asarray(near[:, places])
 
 
 def _annotations(raw: Any, rate: float) -> list[tuple[int, int, str]]:
@@ -276,7 +344,8 @@ def clean_windows(
         rows = _rows(trace, channels)
         if not rows:
             continue
-        typical = np.median([np.median(np.abs(row)) for row in trace.eeg]) * 1.4826
+        numbers = [row[np.isfinite(row)] for row in trace.eeg]
+        typical = np.median([np.median(np.abs(row)) for row in numbers if len(row)] or [0.0]) * 1.4826
         for group, start in _stretches(trace, sources, split, samples, hop):
             label = in_force(trace.events, start, start + samples)
             for picked in rows:
@@ -304,7 +373,7 @@ def _stretches(trace: Trace, sources: Sources, split: Split, samples: int, hop: 
 
 
 def _ordinary(window: Array, typical: float) -> bool:
-    """Whether a window stays below what EEG reaches, each channel neither flat nor far stronger than the recording."""
+    """Whether a window is all numbers that EEG reaches, each channel neither flat nor far stronger than the recording."""
     rms = np.sqrt(np.square(window).mean(-1))
     return bool(np.abs(window).max() <= HIGHEST and 0.1 * typical < rms.min() and rms.max() < 4 * typical)
 
