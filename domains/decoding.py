@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 """Pictures with more pixels are refused before they are decoded; Pillow's own limit is 179 million."""
@@ -66,6 +66,9 @@ def open_picture(source: Path | bytes, *, least: int = 0, single: bool = False) 
         if least:
             image.draft(None, (least, least))  # None keeps the mode
         image.load()
+        if image.mode in SIXTEEN_BIT and isinstance(image, TiffImagePlugin.TiffImageFile) and _white_is_zero(image):
+            # Pillow turns greys of 8 bits the right way round, and leaves those of 16 bits as they stand.
+            image.paste(Image.fromarray(65535 - np.asarray(image)))
     except (CorruptPicture, PermissionError):
         raise
     except Image.DecompressionBombError:
@@ -75,6 +78,10 @@ def open_picture(source: Path | bytes, *, least: int = 0, single: bool = False) 
     except Exception as error:  # a decoder fed with broken bytes may raise nearly anything
         raise CorruptPicture(f"cannot be decoded: {error}") from error
     return image
+
+
+def _white_is_zero(image: TiffImagePlugin.TiffImageFile) -> bool:
+    return bool(image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0)
 
 
 def eight_bit(image: Image.Image, mode: str) -> Image.Image:

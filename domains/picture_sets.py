@@ -31,7 +31,7 @@ CELEBA_BOX = (15, 40, 163, 188)
 """Left, upper, right, lower: columns 15:163 and rows 40:188 of the aligned frame (Larsen et al. 2015)."""
 
 _LONG = 2000
-_REVISION = 2  # to be raised when decoding changes, so that older caches are left alone
+_REVISION = 3  # to be raised when decoding changes, so that older caches are left alone
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,15 @@ def _square(load: Loader, index: int, size: int, color: bool, crop: Crop) -> tup
     return (square.transpose(2, 0, 1) if color else square[None]), image.width / image.height
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Files below a folder; links to folders are followed, once each, so that a loop of links ends."""
+def walk_folders(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """A folder and those below it, each with the names of its folders and files, hidden ones left out.
+
+    Links to folders are followed, once each, so that a loop of links ends. A name that the caller takes out of the list of
+    folders is not entered.
+
+    Raises:
+        DataError: when a folder may not be read.
+    """
     seen: set[str] = set()
 
     def refuse(error: OSError) -> None:
@@ -269,7 +276,11 @@ def _walk(root: Path) -> Iterator[Path]:
             continue
         seen.add(os.path.realpath(place))
         folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        yield from (Path(place) / name for name in files if not name.startswith("."))
+        yield Path(place), folders, [name for name in files if not name.startswith(".")]
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    return (place / name for place, _, files in walk_folders(root) for name in files)
 
 
 def _refused(path: Path) -> DataError:

@@ -1,12 +1,14 @@
 """Pictures in files: read whole at their own size, and written back as the same kind of file.
 
 What a network sees is an upright picture of one or three channels, 0 to 255. What it does not see (opacity,
-the way the camera was held, EXIF, the ICC profile, the resolution, the bit depth) waits in
+the way the camera was held, EXIF, XMP, the ICC profile, the resolution, the bit depth) waits in
 :class:`PictureMetadata` until the picture is written.
 """
 
 from __future__ import annotations
 
+import re
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,10 +42,20 @@ _WRITTEN_MODES = {
 }
 _HOLDS_EXIF = {"PNG", "JPEG", "TIFF", "WEBP"}
 _HOLDS_DPI = {"PNG", "JPEG", "TIFF", "BMP"}
+_HOLDS_COMMENT = {"JPEG", "GIF"}
+_SEGMENT = 65_533
+"""Bytes that a segment of a JPEG holds."""
+_XMP_HEAD = {"JPEG": b"http://ns.adobe.com/xap/1.0/\0", "PNG": b"XML:com.adobe.xmp\0\0\0\0\0"}
+_XMP_TAG = 700
+_EXIF_TEXT = "Raw profile type exif"
+# As an attribute or as an element: a packet that keeps it contradicts pixels that are written upright, or states it twice.
+_XMP_ORIENTATION = re.compile(
+    rb"""\s*tiff:Orientation\s*=\s*(["'])\s*\d\s*\1|<tiff:Orientation>\s*\d\s*</tiff:Orientation>"""
+)
 # Groups 3 and 4 hold one bit a pixel only, and the others that Pillow can read are not free of loss.
 _TIFF_COMPRESSIONS = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"}
 # Tags about the scene and its author; all others describe how this one file was laid out.
-_TIFF_KEPT = {270, 271, 272, 305, 306, 315, 700, 33432, 33550, 33922, 34665, 34735, 34736, 34737, 34853}
+_TIFF_KEPT = {270, 271, 272, 305, 306, 315, 33432, 33550, 33922, 34665, 34735, 34736, 34737, 34853}
 # EXIF orientation -> (swap rows and columns first, then flip the rows, flip the columns).
 _UPRIGHT = {
     1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
@@ -64,6 +76,9 @@ class PictureMetadata:
         icc: the ICC profile as bytes.
         dpi: dots per inch across and down.
         text: a PNG's texts by key.
+        xmp: the XMP packet, without the orientation that it may state.
+        comment: a JPEG's or GIF's comment.
+        colours: a PNG's chunks about its colours (gAMA, cHRM, sRGB) by name.
         compression: Pillow's name for a TIFF's compression.
         inks: (4, rows, columns) uint8 cyan, magenta, yellow and black of the upright picture, where it was printed in them.
     """
@@ -76,6 +91,9 @@ class PictureMetadata:
     icc: bytes = field(default=b"", repr=False)
     dpi: tuple[float, float] | None = None
     text: tuple[tuple[str, str], ...] = ()
+    xmp: bytes = field(default=b"", repr=False)
+    comment: bytes = field(default=b"", repr=False)
+    colours: tuple[tuple[bytes, bytes], ...] = ()
     compression: str = "raw"
     inks: np.ndarray[Any, Any] | None = field(default=None, repr=False)
 
@@ -116,7 +134,7 @@ def read_picture(path: Path, channels: int) -> Recording:
 
 
 def write_picture(recording: Recording, path: Path) -> Path:
-    """Writes a picture as it was read: its size, depth, opacity, orientation, EXIF, profile and resolution.
+    """Writes a picture as it was read: its size, depth, opacity, orientation, EXIF, XMP, comment, profile and resolution.
 
     The format is the one that the ending of ``path`` names, or the source's where it names none. JPEG is
     written at quality 95 with full colour resolution, WebP without loss, GIF with at most 256 colours. The
@@ -190,7 +208,7 @@ def _separate(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], 
         mode = "L" if grey else "RGB"
     orientation = orientation_of(image)
     levels = np.ascontiguousarray(_turn(levels, orientation))
-    exif = _exif(image)
+    exif, dpi = _exif(image), image.info.get("dpi")
     inks = np.asarray(image).transpose(2, 0, 1) if mode == "CMYK" else None
     return levels, PictureMetadata(
         mode=mode,
@@ -199,20 +217,48 @@ def _separate(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], 
         # Stated elsewhere (XMP, a TIFF's own tag), it is not written, and the picture stays upright.
         orientation=orientation if _states_orientation(exif) else 1,
         exif=exif,
-        icc=image.info.get("icc_profile") or b"",
-        dpi=image.info.get("dpi"),
-        # The XMP packet may repeat the orientation and would then contradict the pixels.
-        text=tuple((key, str(text)) for key, text in image.text.items() if "xmp" not in key)
+        icc=_bytes(image, "icc_profile"),
+        dpi=dpi if isinstance(dpi, tuple) else None,
+        # Other programs put XMP and EXIF there, too: their orientation would contradict the pixels.
+        text=tuple((key, str(text)) for key, text in image.text.items() if "xmp" not in key and key != _EXIF_TEXT)
         if isinstance(image, PngImagePlugin.PngImageFile)
         else (),
+        xmp=_XMP_ORIENTATION.sub(b"", _bytes(image, "xmp")),
+        comment=_bytes(image, "comment"),
+        colours=_colours(image),
         compression=str(image.info.get("compression", "raw")),
         inks=None if inks is None else np.ascontiguousarray(_turn(inks, orientation)),
     )
 
 
+def _bytes(image: Image.Image, key: str) -> bytes:
+    """What a file says under this key, unless it is a PNG's text that happens to be called so."""
+    value = image.info.get(key)
+    return value if isinstance(value, bytes) else b""
+
+
+def _colours(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
+    if not isinstance(image, PngImagePlugin.PngImageFile):
+        return ()
+    gamma, corners, intent = (image.info.get(key) for key in ("gamma", "chromaticity", "srgb"))
+    chunks = []
+    if isinstance(gamma, float):
+        chunks.append((b"gAMA", struct.pack(">I", round(gamma * 100_000))))
+    if isinstance(corners, tuple) and len(corners) == 8:
+        chunks.append((b"cHRM", struct.pack(">8I", *(round(value * 100_000) for value in corners))))
+    if isinstance(intent, int):
+        chunks.append((b"sRGB", bytes([intent])))
+    return tuple(chunks)
+
+
 def _exif(image: Image.Image) -> bytes:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return image.info.get("exif") or b""
+        if _EXIF_TEXT not in image.info or "exif" in image.info:
+            return _bytes(image, "exif")
+        try:
+            return image.getexif().tobytes()
+        except Exception:  # the parser may raise nearly anything
+            return b""
     kept = Image.Exif()
     for tag, value in image.getexif().items():
         if tag in _TIFF_KEPT:
@@ -288,6 +334,15 @@ def _save_options(name: str, meta: PictureMetadata) -> dict[str, Any]:
         options["icc_profile"] = meta.icc
     if name in _HOLDS_DPI and meta.dpi:
         options["dpi"] = meta.dpi
+    # What is too long for a JPEG's one segment is left out.
+    if name in _HOLDS_COMMENT and meta.comment and (name != "JPEG" or len(meta.comment) <= _SEGMENT):
+        options["comment"] = meta.comment
+    if name == "WEBP" or (name == "JPEG" and len(_XMP_HEAD[name] + meta.xmp) <= _SEGMENT):
+        options["xmp"] = meta.xmp
+    elif name == "TIFF" and meta.xmp:
+        options["exif"] = Image.Exif()
+        options["exif"].load(meta.exif)
+        options["exif"][_XMP_TAG] = meta.xmp
     if name == "JPEG":
         options |= {"quality": 95, "subsampling": 0}
     elif name == "WEBP":
@@ -296,10 +351,14 @@ def _save_options(name: str, meta: PictureMetadata) -> dict[str, Any]:
         options["compression"] = meta.compression if meta.compression in _TIFF_COMPRESSIONS else "raw"
         if meta.mode == "1" and meta.compression in ("group3", "group4"):
             options["compression"] = meta.compression
-    elif name == "PNG" and meta.text:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
+    elif name == "PNG" and (meta.text or meta.xmp or meta.colours):
+        options["pnginfo"] = chunks = PngImagePlugin.PngInfo()
+        for chunk in meta.colours:
+            chunks.add(*chunk)
         for key, text in meta.text:
-            options["pnginfo"].add_itxt(key, text)
+            chunks.add_itxt(key, text)
+        if meta.xmp:
+            chunks.add(b"iTXt", _XMP_HEAD["PNG"] + meta.xmp)
     return options
 
 

@@ -159,6 +159,41 @@ def test_a_folder_that_cannot_be_written(run, tmp_path, capsys) -> None:
     assert blocked.read_text() == "in the way"
 
 
+def test_out_that_is_a_file_is_named_before_any_work(run, tmp_path, capsys, monkeypatch) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("the work had begun")
+
+    for module, name in (
+        ("vaegan.workflow.training", "data_sets"),
+        ("vaegan.workflow.comparing", "_opened"),
+        ("vaegan.run", "Run.restore"),
+        ("vaegan.run", "Run.sample"),
+        ("vaegan.run", "Run.edit"),
+        ("vaegan.workflow", "evaluate"),
+    ):
+        monkeypatch.setattr(f"{module}.{name}", work)
+    blocked = tmp_path / "afile"
+    blocked.write_text("in the way")
+    picture = pictures(tmp_path / "p", 1) / "000.jpg"
+    for words in (
+        ["run", "faces/quickstart", "--smoke", "--out", blocked],
+        ["train", "faces/quickstart", "--smoke", "--out", blocked],
+        ["restore", run, picture, "--out", blocked],
+        ["edit", run, picture, "--attribute", "Young", "--out", blocked],
+        ["compare", run, run, "--out", blocked],
+        ["sample", run, "--out", blocked / "x.png"],
+        ["evaluate", run, "--out", blocked / "x.json"],
+    ):
+        assert failed(capsys, *words).endswith(
+            f"error: {blocked} is a file; expected a folder; set --out to another one."
+        )
+    line = failed(capsys, "evaluate", run, "--report", blocked)
+    assert f"{blocked} is a file; expected a folder; set --report" in line
+    line = failed(capsys, "evaluate", run, "--out", tmp_path)
+    assert f"{tmp_path} is a folder; expected the name of a file; set --out" in line
+    assert blocked.read_text() == "in the way"
+
+
 def test_restoring_bad_files(run, tmp_path, capsys) -> None:
     out = tmp_path / "out"
     folder = pictures(tmp_path / "p", 1)

@@ -136,6 +136,43 @@ def test_two_sets_in_one_folder_are_refused(tmp_path: Path) -> None:
         Digits(tmp_path).everything()
 
 
+def unpacked_twice(root: Path) -> Path:
+    """As Kaggle gives MNIST: the four files, and each once more in a folder of its name."""
+    for path in list(mnist(root, pack=False).iterdir()):
+        inner = root / path.name / path.name
+        content = path.read_bytes()
+        path.rename(root / path.name.replace("-idx", ".idx"))
+        inner.parent.mkdir()
+        inner.write_bytes(content)
+    return root
+
+
+@pytest.mark.filterwarnings("error")
+def test_mnist_unpacked_twice_is_one_data_set(tmp_path: Path) -> None:
+    expected = Digits(mnist(tmp_path / "plain", pack=False)).everything().signals
+    root = unpacked_twice(tmp_path / "kaggle")
+    np.testing.assert_array_equal(Digits(root).everything().signals, expected)
+    for path in root.iterdir():
+        if path.is_file():
+            path.unlink()
+    pieces = Digits(root)
+    assert sizes(pieces)[2] == 12
+    np.testing.assert_array_equal(pieces.everything().signals, expected)
+    idx(root / "more" / "train-labels-idx1-ubyte", np.arange(40) % 10)
+    with pytest.raises(DataError, match="5 data sets: more, t10k-images-idx3-ubyte"):
+        Digits(root).everything()
+
+
+def test_the_topmost_whole_data_set_is_read_and_the_others_are_told_of(tmp_path: Path) -> None:
+    mnist(tmp_path)
+    mnist(tmp_path / "fashion", train=50)
+    with pytest.warns(UserWarning, match="not fashion/train-images.*; give another folder with --data"):
+        assert len(Digits(tmp_path).everything()) == 52
+    idx(tmp_path / "deep" / "set" / "train-images-idx3-ubyte", noise(3, 28, 28))
+    with pytest.warns(UserWarning, match="not deep/set/train-images"):
+        assert len(Digits(tmp_path).everything()) == 52
+
+
 def test_cifars_binary_batches_are_read_in_colour_and_grey(tmp_path: Path) -> None:
     planes = noise(6, 3, 32, 32)
     for name, rows in (("data_batch_1.bin", slice(0, 4)), ("test_batch.bin", slice(4, 6))):

@@ -89,6 +89,63 @@ def test_celeba_people_stay_together(tmp_path: Path) -> None:
     assert_disjoint(domain)
 
 
+@pytest.mark.parametrize(
+    ("frames", "lists", "given"),
+    [
+        ("root/celeba/img_align_celeba", "root/celeba", "root"),
+        ("root/celeba/img_align_celeba", "root", "root"),
+        ("CelebA/Img/img_align_celeba_png.7z/img_align_celeba_png", "CelebA/Anno", "CelebA"),
+        ("CelebA/Img/img_align_celeba_png.7z/img_align_celeba_png", "CelebA/Eval", "."),
+        ("CelebA/Img/img_align_celeba_png.7z/img_align_celeba_png", "CelebA/Anno", "CelebA/Img"),
+        (
+            "CelebA/Img/img_align_celeba_png.7z/img_align_celeba_png",
+            "CelebA/Anno",
+            "CelebA/Img/img_align_celeba_png.7z",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_celeba_is_found_however_deep_it_lies(tmp_path: Path, frames: str, lists: str, given: str) -> None:
+    made = celeba(tmp_path / "made", [0, 0, 0, 1, 2, 2])
+    inner, beside = tmp_path / "all" / frames, tmp_path / "all" / lists
+    inner.parent.mkdir(parents=True)
+    beside.mkdir(parents=True, exist_ok=True)
+    shutil.move(made / "img_align_celeba", inner)
+    for name in ("list_eval_partition.txt", "list_attr_celeba.txt"):
+        shutil.move(made / name, beside / name)
+    domain = Faces(tmp_path / "all" / given, size=SIZE)
+    assert [len(domain.dataset(split)) for split in SPLITS] == [3, 1, 2]
+    train = domain.dataset("train")
+    assert train.attribute_names == ("Bald", "Young")
+    assert train.signals.min() > 250, "the crop holds the face and nothing of the frame"
+
+
+def test_of_several_celebas_one_is_to_be_given(tmp_path: Path) -> None:
+    celeba(tmp_path / "a", [0, 1, 2])
+    celeba(tmp_path / "b" / "c", [0, 1, 2])
+    with pytest.raises(
+        DataError, match=r"CelebA 2 times: a/img_align_celeba, b/c/img_align_celeba; expected one; .*--data"
+    ):
+        Faces(tmp_path, size=SIZE).everything()
+
+
+def test_pictures_beside_a_deep_celeba_are_told_of(tmp_path: Path) -> None:
+    celeba(tmp_path / "a" / "b", [0, 1, 2])
+    save(tmp_path / "others" / "x.png")
+    with pytest.warns(UserWarning, match="holds CelebA in a/b/img_align_celeba; 1 pictures elsewhere are not read"):
+        assert len(Faces(tmp_path, size=SIZE).everything()) == 3
+
+
+@pytest.mark.parametrize("ending", ["txt", "csv"])
+def test_lists_may_begin_with_a_byte_order_mark(tmp_path: Path, ending: str) -> None:
+    celeba(tmp_path, [0, 0, 0, 1, 2, 2], ending)
+    for path in tmp_path.glob("list_*"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    train = Faces(tmp_path, size=SIZE).dataset("train")
+    assert len(train) == 3
+    assert train.attribute_names == ("Bald", "Young")
+
+
 def test_a_sample_of_celeba_is_split_by_group(tmp_path: Path) -> None:
     domain = Faces(celeba(tmp_path, [0] * 10), size=SIZE)
     assert "leaves val, test empty" in domain.dataset("test").source
@@ -222,6 +279,42 @@ def test_hdf5_of_jpeg_bytes(tmp_path: Path) -> None:
     with Image.open(sources[6]) as expected:  # number 3 is not there
         np.testing.assert_array_equal(everything.signals[5].transpose(1, 2, 0), np.asarray(expected))
     assert_disjoint(domain)
+
+
+@pytest.mark.parametrize("kind", ["fixed strings", "opaque", "rows of opaque bytes", "rows of signed bytes"])
+def test_jpeg_bytes_of_any_type(tmp_path: Path, kind: str) -> None:
+    sources = [save(tmp_path / f"{index}.jpg", seed=index, columns=SIZE, rows=SIZE) for index in range(4)]
+    contents = [source.read_bytes() for source in sources]
+    longest = max(map(len, contents))
+    with h5py.File(tmp_path / "faces.h5", "w") as file:
+        if kind == "fixed strings":
+            file["jpeg"] = np.array(contents, dtype="S")
+        elif kind == "opaque":
+            file["jpeg"] = np.array([content.ljust(longest, b"\0") for content in contents], dtype=f"V{longest}")
+        else:
+            element = np.dtype("V1") if kind == "rows of opaque bytes" else np.dtype(np.int8)
+            jpeg = file.create_dataset("jpeg", (4,), dtype=h5py.vlen_dtype(element))
+            for index, content in enumerate(contents):
+                jpeg[index] = np.frombuffer(content, element)
+    signals = Faces(tmp_path / "faces.h5", size=SIZE).everything().signals
+    for signal, source in zip(signals, sources, strict=True):
+        with Image.open(source) as expected:
+            np.testing.assert_array_equal(signal.transpose(1, 2, 0), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([b"no JPEG", b"nor this"], "not a picture of any known format"),  # strings of any length hold no zero byte
+        (np.array([1.5, 2.5]), "is of type float64, not the bytes of a JPEG"),
+        (np.array(["a", "b"], dtype=h5py.string_dtype()), "not a picture of any known format"),
+    ],
+)
+def test_what_is_called_jpeg_and_is_none(tmp_path: Path, values: Any, message: str) -> None:
+    with h5py.File(tmp_path / "faces.h5", "w") as file:
+        file["jpeg"] = values
+    with pytest.raises(DataError, match=message):
+        Faces(tmp_path / "faces.h5", size=SIZE).everything()
 
 
 @pytest.mark.parametrize("shape", [(6, SIZE, SIZE, 3), (6, 3, SIZE, SIZE), (6, SIZE, SIZE), (6, SIZE, SIZE, 1)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vaegan.errors import UserError
-from vaegan.files import complete, read_json, write_array, write_file, write_json
+from vaegan.files import check_file, check_folder, complete, make_folder, read_json, write_array, write_file, write_json
 
 
 def test_what_was_written_is_there_with_its_folder(tmp_path: Path) -> None:
@@ -40,6 +40,37 @@ def test_what_is_broken_off_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_json(place, {"n": float("nan")})
     assert place.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_file_in_a_folders_place_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_text("in the way")
+    with pytest.raises(UserError, match=r"/a is a file; expected a folder; set --out to another one\.$"):
+        make_folder(file)
+    with pytest.raises(UserError, match=r"/a/b/c lies below .*/a, which is a file; expected a folder; set --report"):
+        check_folder(file / "b" / "c", "--report")
+    with pytest.raises(UserError, match=r"/a is a file; expected a folder; set --out"):
+        check_file(file / "x.png")
+    with pytest.raises(UserError, match="is a folder; expected the name of a file; set --out"):
+        check_file(tmp_path)
+    check_file(file)
+    (tmp_path / "broken").symlink_to(tmp_path / "none")
+    with pytest.raises(UserError, match="broken is a file; expected a folder"):
+        make_folder(tmp_path / "broken")
+    check_folder(tmp_path / "x" / "y")
+    assert not (tmp_path / "x").exists()
+    make_folder(tmp_path / "x" / "y")
+    make_folder(tmp_path / "x" / "y")
+    assert (tmp_path / "x" / "y").is_dir()
+
+
+def test_a_folder_that_may_not_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError, match=r"cannot be made \(Permission denied\); expected a folder that you may.*--out"):
+        make_folder(tmp_path / "a")
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "is missing"), ("{", "is no JSON"), ("[1]", "holds no JSON object")])

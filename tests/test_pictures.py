@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
+from domains.picture_sets import fit_square, read_square
 from domains.pictures import PictureMetadata, draw_pictures, read_picture, write_picture
 from vaegan.domain import Recording
 
@@ -180,6 +182,96 @@ def test_profile_resolution_and_texts_are_kept(tmp_path: Path, ending: str) -> N
     assert ending == "webp" or "icc_profile" not in grey.info, "a colour profile does not describe greys"
 
 
+PACKET = b'<x:xmpmeta><rdf:Description dc:rights="Ada"%s/></x:xmpmeta>'
+ELEMENT = b"<x:xmpmeta><dc:rights>Ada</dc:rights>%s</x:xmpmeta>"
+
+
+def save_with_xmp(path: Path, packet: bytes, exif: Image.Exif) -> None:
+    """Each format has another way."""
+    options: dict[str, Any] = {"xmp": packet}
+    if path.suffix == ".png":
+        options = {"pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode())
+    elif path.suffix == ".tif":
+        exif[700], options = packet, {}
+    picture("RGB").save(path, exif=exif, **options)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("stated", ["nowhere", "in XMP", "in EXIF", "in both"])
+@pytest.mark.parametrize(
+    ("packet", "tag"),
+    [(PACKET, b' tiff:Orientation="6"'), (ELEMENT, b"<tiff:Orientation>6</tiff:Orientation>")],
+)
+def test_xmp_is_kept_and_the_picture_turned_once(
+    tmp_path: Path, ending: str, stated: str, packet: bytes, tag: bytes
+) -> None:
+    source, exif = tmp_path / f"a.{ending}", Image.Exif()
+    exif[ExifTags.Base.Artist] = "Ada"
+    if stated in ("in EXIF", "in both"):
+        exif[ORIENTATION] = 6
+    save_with_xmp(source, packet % (tag if stated in ("in XMP", "in both") else b""), exif)
+    before, after = there_and_back(source)
+    assert after.info["xmp"].replace(b" ", b"") == (packet % b"").replace(b" ", b"")
+    assert after.getexif()[ExifTags.Base.Artist] == "Ada"
+    turned = [ImageOps.exif_transpose(image).convert("L") for image in (before, after)]
+    assert turned[0].size == turned[1].size == ((COLUMNS, ROWS) if stated == "nowhere" else (ROWS, COLUMNS))
+    if ending in ("png", "tif"):
+        np.testing.assert_array_equal(*(np.asarray(image) for image in turned))
+
+
+def test_xmp_that_is_too_long_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
+    longest = 65_533 - len(b"http://ns.adobe.com/xap/1.0/\0")
+    for extra in (0, 1):
+        picture("RGB").save(tmp_path / "a.webp", xmp=b" " * (longest + extra), lossless=True)
+        write_picture(read_picture(tmp_path / "a.webp", 3), tmp_path / "a.jpg")
+        with Image.open(tmp_path / "a.jpg") as written:
+            assert ("xmp" in written.info) == (extra == 0)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "gif"])
+def test_a_comment_is_kept(tmp_path: Path, ending: str) -> None:
+    picture("L").save(tmp_path / f"a.{ending}", comment=b"By Ada")
+    _, after = there_and_back(tmp_path / f"a.{ending}")
+    assert after.info["comment"] == b"By Ada"
+
+
+def test_a_png_keeps_what_it_says_of_its_colours(tmp_path: Path) -> None:
+    corners = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+    chunks = PngImagePlugin.PngInfo()
+    for name, content in (
+        (b"gAMA", struct.pack(">I", 45455)),
+        (b"cHRM", struct.pack(">8I", *corners)),
+        (b"sRGB", b"\1"),
+    ):
+        chunks.add(name, content)
+    picture("RGB").save(tmp_path / "a.png", pnginfo=chunks)
+    before, after = there_and_back(tmp_path / "a.png")
+    for key in ("gamma", "chromaticity", "srgb"):
+        assert after.info[key] == before.info[key], key
+
+
+def test_exif_in_a_text_of_a_png_turns_it_once(tmp_path: Path) -> None:
+    exif, texts = Image.Exif(), PngImagePlugin.PngInfo()
+    exif[ORIENTATION] = 6
+    block = exif.tobytes().hex()
+    texts.add_text("Raw profile type exif", f"\nexif\n{len(block) // 2}\n{block}\n")  # as ImageMagick writes it
+    picture("RGB").save(tmp_path / "a.png", pnginfo=texts)
+    before, after = there_and_back(tmp_path / "a.png")
+    assert after.size == before.size
+    assert after.getexif()[ORIENTATION] == 6
+    np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+
+
+@pytest.mark.parametrize("key", ["dpi", "exif", "icc_profile", "xmp", "gamma", "srgb", "chromaticity", "comment"])
+def test_texts_of_a_png_may_be_called_anything(tmp_path: Path, key: str) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text(key, "72")
+    picture("RGB").save(tmp_path / "a.png", pnginfo=texts)
+    before, after = there_and_back(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_broken_exif_does_not_spoil_a_picture(tmp_path: Path) -> None:
     picture("RGB").save(tmp_path / "a.jpg", exif=b"Exif\0\0no tags at all")
@@ -191,6 +283,27 @@ def test_a_tiff_keeps_its_compression(tmp_path: Path) -> None:
     picture("RGB").save(tmp_path / "a.tiff", compression="tiff_lzw")
     _, after = there_and_back(tmp_path / "a.tiff")
     assert after.info["compression"] == "tiff_lzw"
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_white_may_be_zero(tmp_path: Path, compression: str, depth: int) -> None:
+    inverted = picture("I;16") if depth == 16 else picture("L")
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 0
+    inverted.save(tmp_path / "a.tif", tiffinfo=tags, compression=compression)
+    # Pillow saves greys of 8 bits the other way round, and those of 16 bits as they stand.
+    upright = np.asarray(inverted) if depth == 8 else 65535 - np.asarray(inverted)
+    recording = read_picture(tmp_path / "a.tif", 1)
+    np.testing.assert_allclose(recording.signals[0, 0], upright / (257 if depth == 16 else 1), rtol=1e-6)
+    before, after = there_and_back(tmp_path / "a.tif")
+    assert after.mode == before.mode
+    assert isinstance(after, TiffImagePlugin.TiffImageFile)
+    assert after.tag_v2[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] == 1
+    np.testing.assert_array_equal(np.asarray(after), upright)
+    square = read_square(tmp_path / "a.tif", size=ROWS, color=False, crop="centre")
+    cropped = Image.fromarray(np.rint(recording.signals[0, 0]).astype(np.uint8))
+    np.testing.assert_array_equal(square[0, 0], np.asarray(fit_square(cropped, ROWS, "centre")))
 
 
 def test_a_grey_domain_sees_luma_and_writes_grey(tmp_path: Path) -> None:

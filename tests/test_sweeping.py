@@ -117,6 +117,12 @@ def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, c
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_a_sweep_into_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("in the way")
+    with pytest.raises(UserError, match="afile is a file; expected a folder; set --out"):
+        sweep(RECIPE, ["model.width=2,4"], out=tmp_path / "afile", smoke=True)
+
+
 def test_other_data_budgets_and_judging_are_other_sweeps(tmp_path: Path, monkeypatch) -> None:
     asked: list[Path] = []
 

@@ -33,6 +33,54 @@ def complete(path: Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path, argument: str = "--out") -> None:
+    """Makes sure that a folder can be where one is to be made, before long work is done for it.
+
+    Args:
+        folder: is not made.
+        argument: what named it.
+
+    Raises:
+        UserError: where a file has its name, or that of a folder above it.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not os.path.isdir(place):  # a broken link is in the way, too
+            told = f"{place} is a file" if place == folder else f"{folder} lies below {place}, which is a file"
+            raise UserError(told, expected="a folder", mend=f"set {argument} to another one")
+
+
+def check_file(path: Path, argument: str = "--out") -> None:
+    """The same for a file that is to be written.
+
+    Raises:
+        UserError: where a folder has its name, or a file that of its folder.
+    """
+    check_folder(path.parent, argument)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder", expected="the name of a file", mend=f"set {argument} to one in it")
+
+
+def make_folder(folder: Path, argument: str = "--out") -> None:
+    """Makes the folder of what a command writes, where it is missing.
+
+    Args:
+        folder: with those above it.
+        argument: what named it.
+
+    Raises:
+        UserError: where a file is in the way, or it may not be made.
+    """
+    check_folder(folder, argument)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror})",
+            expected="a folder that you may write to",
+            mend=f"set {argument} to one of yours",
+        ) from error
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Writes bytes."""
     with complete(path) as scratch:

@@ -26,6 +26,8 @@ MEND = "give another path with --data"
 TRAIN, TEST = ("train", "training"), ("t10k", "test", "testing")
 PARTS = {"test": TEST, "val": ("val", "valid", "validation"), "train": TRAIN}
 """What folders of a split are called."""
+_ROLES = ((False, False), (False, True), (True, False), (True, True))
+"""What the four files of MNIST are; see :func:`idx_role`."""
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,50 @@ def idx_role(path: Path) -> tuple[bool, bool] | None:
 
 
 def _of_folder(data: Path, kind: str, chosen: list[Path], names: list[Path]) -> Found:
-    """The one folder that holds the chosen files."""
-    folders = sorted({path.parent for path in chosen})
-    if len(folders) > 1:
-        told = few([folder.relative_to(data).as_posix() or "." for folder in folders], 3)
-        raise DataError(f"{data} holds {len(folders)} data sets: {told}", expected="one", mend="give one with --data")
-    by_stem = {path.name.removesuffix(".gz"): path for path in sorted(chosen, reverse=True)}  # unpacked before packed
+    """The one data set among the chosen files.
+
+    It lies in one folder, or its four idx files in several. Of several folders the one with pictures of both splits is read,
+    and the topmost of such that lie in each other: unpacked twice, MNIST is there whole and once more in pieces.
+
+    Raises:
+        DataError: for several data sets.
+    """
+    by_stem = {str(path).removesuffix(".gz"): path for path in sorted(chosen, reverse=True)}  # unpacked before packed
     files = tuple(sorted(by_stem.values()))
     others = tuple(path.relative_to(data).as_posix() for path in names if path not in chosen)
-    return Found(files, kind, folders[0], str(folders[0]), others)
+    folders = sorted({path.parent for path in files})
+    if len(folders) > 1 and kind == "idx" and sorted(map(idx_role, files), key=str) == sorted(_ROLES, key=str):
+        root = Path(os.path.commonpath(folders))
+        return Found(files, kind, root, str(root), others)
+    whole = [folder for folder in folders if _has_both_splits(kind, [path for path in files if path.parent == folder])]
+    top = (whole or folders)[0]
+    several = whole if len(whole) > 1 else folders
+    if len(folders) > 1 and (not whole or any(top not in folder.parents for folder in whole[1:])):
+        told = few([folder.relative_to(data).as_posix() or "." for folder in several], 3)
+        raise DataError(f"{data} holds {len(several)} data sets: {told}", expected="one", mend="give one with --data")
+    read = tuple(path for path in files if path.parent == top)
+    _tell_of_others(data, read, [path for path in files if path.parent != top])
+    return Found(read, kind, top, str(top), others)
+
+
+def _has_both_splits(kind: str, files: Sequence[Path]) -> bool:
+    """Whether there are pictures for training and for the test."""
+    if kind == "idx":
+        return {(False, False), (True, False)} <= {idx_role(path) for path in files}
+    return len({"test" in path.name for path in files}) == 2
+
+
+def _tell_of_others(data: Path, read: Sequence[Path], left: Sequence[Path]) -> None:
+    """Warns of files of another data set; second copies of what is read are passed over in silence."""
+
+    def same(path: Path) -> tuple[str, int]:
+        return path.name.replace(".idx", "-idx"), path.stat().st_size
+
+    known = {same(path) for path in read}
+    strange = [path.relative_to(data).as_posix() for path in left if same(path) not in known]
+    if strange:
+        told = f"{data}: only {read[0].parent} is read, not {few(strange, 3)}; give another folder with --data to read that"
+        warnings.warn(told, stacklevel=2)
 
 
 def _read_idx_set(found: Found) -> Labelled:

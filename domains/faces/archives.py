@@ -98,9 +98,25 @@ def _choose(sets: Mapping[str, Any], path: Path) -> str:
 
 def _jpeg_loader(values: Any) -> Loader:
     def load(index: int, least: int) -> Image.Image:
-        return open_picture(np.asarray(values[index], dtype=np.uint8).tobytes(), least=least)
+        return open_picture(_content(values[index]), least=least)
 
     return load
+
+
+def _content(value: Any) -> bytes:
+    """A JPEG's bytes, which may be kept as a row of uint8, as a string of bytes, or opaque.
+
+    Raises:
+        CorruptPicture: when it is none of these.
+    """
+    if isinstance(value, bytes):  # NumPy's strings of bytes, too; the zeros that they lose lie behind a JPEG's end
+        return value
+    row = np.asarray(value)
+    if row.dtype.kind in "SV":
+        return row.tobytes()
+    if row.dtype.kind not in "ui":
+        raise CorruptPicture(f"is of type {row.dtype}, not the bytes of a JPEG")
+    return row.astype(np.uint8).tobytes()
 
 
 def _array_loader(values: Any, name: str) -> Loader:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from domains.decoding import FORMATS
-from domains.picture_sets import Pictures, check_path, content_sha256, few, find_pictures, path_loader
+from domains.picture_sets import Pictures, check_path, content_sha256, few, find_pictures, path_loader, walk_folders
 from vaegan.data import SPLITS
 from vaegan.errors import DataError
 
@@ -17,15 +19,15 @@ Rows = dict[str, list[int]]
 
 
 def find_celeba(data: Path) -> Pictures | None:
-    """CelebA at a folder: the one that holds ``img_align_celeba``, or this itself.
+    """CelebA at a folder: one that holds ``img_align_celeba``, however deep, or this itself.
 
     The lists (``list_eval_partition``, ``list_attr_celeba``, ``identity_CelebA``; ``.txt`` as the authors
-    publish them or ``.csv``) may lie beside the pictures' folder, in ``Anno`` or ``Eval``, or one folder
-    higher. Where the official split leaves a part empty (a sample of the set) or tears a person apart, there
+    publish them or ``.csv``) may lie beside the pictures' folder, in ``Anno`` or ``Eval``, or higher, up to the
+    given folder. Where the official split leaves a part empty (a sample of the set) or tears a person apart, there
     is none, and ``source`` says so.
 
     Raises:
-        DataError: when the folder holds no picture, or a list is broken or lacks a picture.
+        DataError: when the folder holds no picture, or several such folders, or a list is broken or lacks a picture.
     """
     folder = _picture_folder(data)
     if folder is None:
@@ -38,7 +40,7 @@ def find_celeba(data: Path) -> Pictures | None:
             expected="000001.jpg and so on",
             mend="give another path with --data",
         )
-    homes = [home / inner for home in (folder.parent, folder.parent.parent) for inner in ("", "Anno", "Eval")]
+    homes = [home / inner for home in _above(folder, data) for inner in ("", "Anno", "Eval")]
     lists = {name: find_list(homes, name) for name in ("list_eval_partition", "list_attr_celeba", "identity_CelebA")}
     groups = tuple(path.stem for path in paths)
     if (identities := lists["identity_CelebA"]) is not None:
@@ -57,7 +59,7 @@ def find_celeba(data: Path) -> Pictures | None:
         names=tuple(path.relative_to(folder).as_posix() for path in paths),
         groups=groups,
         load=path_loader(paths),
-        sha256=content_sha256([*paths, *used], folder.parent.parent),
+        sha256=content_sha256([*paths, *used], Path(os.path.commonpath([folder.parent.parent, *used]))),
         source=f"CelebA at {data} ({len(paths)} pictures; {told})",
         splits=splits,
         attributes=attributes,
@@ -68,10 +70,39 @@ def find_celeba(data: Path) -> Pictures | None:
 
 
 def _picture_folder(data: Path) -> Path | None:
+    """The folder of the pictures: this one, one in its usual places, or the only one of such a name below.
+
+    Raises:
+        DataError: where several lie deeper, which may be several sets.
+    """
     if data.name in FOLDERS:
         return data
     places = [data / inner / name for inner in ("", "Img") for name in FOLDERS]
-    return next((place for place in places if place.is_dir()), None)
+    usual = next((place for place in places if place.is_dir()), None)
+    if usual is not None:
+        return usual
+    found: list[Path] = []
+    outside = 0
+    for place, folders, files in walk_folders(data):
+        found += [place / name for name in folders if name in FOLDERS]
+        folders[:] = [name for name in folders if name not in FOLDERS]
+        outside += sum(Path(name).suffix.lower() in FORMATS for name in files)
+    if len(found) > 1:
+        told = few([folder.relative_to(data).as_posix() for folder in found], 3)
+        raise DataError(f"{data} holds CelebA {len(found)} times: {told}", expected="one", mend="give one with --data")
+    if not found:
+        return None
+    if outside:
+        place = found[0].relative_to(data)
+        warnings.warn(f"{data} holds CelebA in {place}; {outside} pictures elsewhere are not read", stacklevel=2)
+    return found[0]
+
+
+def _above(folder: Path, data: Path) -> Sequence[Path]:
+    """The folders above the pictures' one: up to the given one, yet two at least."""
+    # What the authors' archive of PNGs was unpacked into is one folder more, called img_align_celeba_png.7z.
+    least = 3 if folder.parent.suffix == ".7z" else 2
+    return folder.parents[: max(least, len(folder.relative_to(data).parts))]
 
 
 def find_list(homes: Sequence[Path], name: str) -> Path | None:
@@ -89,7 +120,7 @@ def read_list(path: Path) -> tuple[tuple[str, ...], Rows]:
     header: tuple[str, ...] = ()
     rows: Rows = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # spreadsheets put a byte-order mark before a .csv
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} cannot be read: {error}", expected="a text file", mend="mend it, or give --data anew"

@@ -101,10 +101,14 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     from rich.console import Console
 
     from vaegan import workflow
-    from vaegan.files import write_json
+    from vaegan.files import check_file, check_folder, write_json
 
     if options.private and options.report is None:
         raise UserError("--private without a report", expected="a folder for it", mend="set --report DIR")
+    if options.out is not None:
+        check_file(options.out)
+    if options.report is not None:
+        check_folder(options.report, "--report")
     run = workflow.open_run(options.run, options.device)
     findings = workflow.evaluate(
         run, options.data, n=options.n, inception=options.inception, console=Console(stderr=True)
@@ -185,7 +189,7 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
 
     from vaegan import workflow
     from vaegan.drawing import grid, png_bytes
-    from vaegan.files import write_array, write_file
+    from vaegan.files import check_file, write_array, write_file
 
     if options.n < 1:
         raise UserError(f"-n is {options.n}", expected="at least 1", mend="set -n")
@@ -195,6 +199,7 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
             expected=".png or .npy",
             mend="set --out",
         )
+    check_file(options.out)
     run = workflow.open_run(options.run, options.device)
     classes = None if options.label is None else torch.full((options.n,), run.class_index(options.label))
     drawn = run.sample(options.n, seed=options.seed, classes=classes, mixture=options.prior == "mixture")

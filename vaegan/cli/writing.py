@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vaegan.errors import UserError
+from vaegan.files import make_folder
 
 
 class Outputs:
@@ -20,7 +21,7 @@ class Outputs:
         out: the folder; it is made.
 
     Raises:
-        UserError: where a file would be overwritten, or two would get the same name.
+        UserError: where a file would be overwritten, two would get the same name, or the folder cannot be made.
     """
 
     def __init__(self, files: Sequence[Path], out: Path) -> None:
@@ -37,7 +38,7 @@ class Outputs:
                     mend="treat them one folder at a time",
                 )
             names.add(path.name)
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
 
     def write(self, name: str, write: Callable[[Path], Iterable[Path]]) -> list[Path]:
         """Lets a file and its companions be written elsewhere, then moves them all into the folder.

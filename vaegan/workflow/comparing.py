@@ -14,7 +14,7 @@ from vaegan.evaluation.comparison import paired_differences
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import PAIRED, Restoration
-from vaegan.files import read_json, write_json
+from vaegan.files import check_folder, make_folder, read_json, write_json
 from vaegan.recipe import to_json
 from vaegan.run import Run, find, load
 from vaegan.study import Study
@@ -65,8 +65,10 @@ def compare(
 
     Raises:
         UserError: for fewer than two, for runs of different kinds of signals, of domains with other options, or on other
-            data.
+            data, and where ``out`` is a file.
     """
+    if out is not None:
+        check_folder(out)
     known = None if study is None else _study(study)
     names = names or (known.recipes if known is not None else ())
     if len(names) < 2:
@@ -97,6 +99,7 @@ def compare(
     if generation is not None:
         metrics |= {"generation": generation.numbers, "generation_notes": list(generation.notes)}
     folder = out or COMPARISONS / (study or "-".join(name.replace("/", "-") for name in runs)[:100])
+    make_folder(folder)
     write_json(folder / "metrics.json", metrics)
     page = write_report(
         folder / "report.html",

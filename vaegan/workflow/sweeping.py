@@ -17,7 +17,7 @@ from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report.sweep import QUALITIES, Quality, write_sweep
-from vaegan.files import read_json, write_json
+from vaegan.files import make_folder, read_json, write_json
 from vaegan.metrics.features import EXTRA, default_extractor
 from vaegan.recipe import Recipe, to_json
 from vaegan.run import RUNS, Run
@@ -72,7 +72,7 @@ def sweep(
 
     Raises:
         UserError: for an unknown recipe or field, values of another type, a quality that the recipe is not judged by, or
-            where Optuna is not installed or cannot use the storage.
+            where ``out`` is a file, or Optuna is not installed or cannot use the storage.
         DataError: for data that cannot be read.
     """
     optuna = _optuna()
@@ -85,7 +85,7 @@ def sweep(
     choices = parse_choices(recipe, vary)
     key = _key(name, recipe)
     folder = out or RUNS / "sweep" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     space = {field: [json.dumps(value) for value in values] for field, values in choices.items()}
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of a failed trial it prints the traceback of a user's mistake
     study = optuna.create_study(

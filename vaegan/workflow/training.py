@@ -20,7 +20,7 @@ from vaegan.domain import Domain
 from vaegan.drawing import grid
 from vaegan.errors import UserError
 from vaegan.evaluation.latent import latent_report
-from vaegan.files import read_json, write_json
+from vaegan.files import check_folder, make_folder, read_json, write_json
 from vaegan.models import Model
 from vaegan.models.latent import LatentModel
 from vaegan.recipe import Recipe, Stage, data_sets, identity
@@ -56,11 +56,13 @@ def train(
         console: for progress; ``None`` is silent.
 
     Raises:
-        UserError: for data that cannot be used, a folder that holds another run, or a ``pretrained`` run that has
-            other networks.
+        UserError: for data that cannot be used, an ``out`` that is a file or holds another run, or a ``pretrained`` run
+            that has other networks.
         DataError: where the ``pretrained`` run has learned from test items.
     """
     available_device(device)
+    if out is not None:  # a mistake is better found before the data are read
+        check_folder(out)
     data = data_sets(recipe.domain)
     for split, signals in data.items():
         check_signals(recipe.domain, split, signals)
@@ -181,12 +183,14 @@ def _claim(folder: Path, name: str, recipe: Recipe, mine: str, origin: Mapping[s
                 expected="an empty folder, or the same run to resume",
                 mend="set --out to another folder",
             )
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         recipe_json(name, recipe, folder, mine, **origin)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be written ({error.strerror})", mend="set --out to a folder of yours"
+            f"{folder} cannot be written ({error.strerror})",
+            expected="a folder that you may write to",
+            mend="set --out to one of yours",
         ) from error
 
 
