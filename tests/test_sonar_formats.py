@@ -233,7 +233,8 @@ def test_broken_files_get_one_clear_line(tmp_path: Path) -> None:
 def test_16_bit_data_that_hold_8_bits_are_not_black(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="hold 8-bit values"):
         assert full_scale(np.array([3, 250], np.uint16), "a") == 255.0
-    assert full_scale(np.array([3, 32767], np.uint16), "a") == 32767.0
+    with pytest.warns(UserWarning, match="no 16-bit sample is above 32767"):
+        assert full_scale(np.array([3, 32767], np.uint16), "a") == 32767.0
     assert full_scale(np.array([3, 40000], np.uint16), "a") == 65535.0
     levels = np.random.default_rng(0).integers(1, 200, (9, 9)).astype(np.uint16)
     Image.fromarray(levels).save(tmp_path / "deep.png")
@@ -261,7 +262,56 @@ def test_wide_types_that_hold_16_bits_are_not_black(kind: str, tmp_path: Path) -
             recording = formats.read(tmp_path / "a.npy")
         np.testing.assert_allclose(recording.signals[0, 0], samples / scale, rtol=1e-6)
         np.testing.assert_array_equal(np.load(formats.write(recording, tmp_path / "b.npy")), samples)
-    assert full_scale(np.array([70000], kind), "a") == float(np.iinfo(kind).max)
+    with pytest.warns(UserWarning, match="-bit samples hold 24-bit values; 16777215 is taken for full scale"):
+        assert full_scale(np.array([70000], kind), "a") == 2.0**24 - 1
+    assert full_scale(np.array([2**24], kind), "a") == float(np.iinfo(kind).max)
+
+
+@pytest.mark.parametrize("end", ["npy", "npz", "h5"])
+@pytest.mark.parametrize("highest", [1.0001, 3.4, 256.5, 40000.5])
+def test_floats_are_not_black_because_of_one_high_sample(end: str, highest: float, tmp_path: Path) -> None:
+    import h5py
+
+    samples = np.random.default_rng(0).uniform(0.3, 0.9, (9, 7)).astype(np.float32) * np.float32(min(highest, 257.0))
+    samples[0, 0] = highest
+    path = tmp_path / f"a.{end}"
+    if end == "npy":
+        np.save(path, samples)
+    elif end == "npz":
+        np.savez(path, echo=samples)
+    else:
+        with h5py.File(path, "w") as file:
+            file["echo"] = samples
+    with pytest.warns(UserWarning, match="floats go up to .* is taken for full scale"):
+        recording = formats.read(path)
+    np.testing.assert_allclose(recording.signals[0, 0], samples / np.float32(highest), rtol=1e-6)
+
+
+def test_floats_that_are_counts_keep_the_scale_of_their_counter() -> None:
+    for highest, scale in ((200.0, 255.0), (256.0, 32767.0), (40000.0, 65535.0), (70000.0, 70000.0)):
+        with pytest.warns(UserWarning, match=f"{scale:g} is taken for full scale"):
+            assert full_scale(np.array([3.0, np.nan, np.inf, highest]), "a") == scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert full_scale(np.array([0.2, 1.0]), "a") == 1.0
+
+
+@pytest.mark.parametrize("end", ["npy", "xtf"])
+def test_decibels_are_refused(end: str, tmp_path: Path) -> None:
+    decibels = np.linspace(-60, 20, 60).astype("<f4").reshape(10, 6)
+    path = tmp_path / f"a.{end}"
+    if end == "npy":
+        np.save(path, decibels)
+    else:
+        content = bytearray(xtf_bytes([[6]] * 10, size=4))
+        content[256 + 74] = 5  # the samples' format: IEEE floats
+        for ping, row in enumerate(decibels):
+            start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 24
+            content[start : start + 24] = row.tobytes()
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"75 % of the samples are negative.*convert decibels") as caught:
+        formats.read(path)
+    assert path.name in str(caught.value)
 
 
 def test_amplitudes_are_those_of_double_precision() -> None:
@@ -290,7 +340,7 @@ def test_a_float_that_is_no_number_does_not_set_the_scale(tmp_path: Path) -> Non
     path = tmp_path / "a.xtf"
     content = bytearray(xtf_bytes([[6], [6]], size=4))
     content[256 + 74] = 5  # the samples' format: IEEE floats
-    recorded = np.linspace(1, 5000, 6).astype("<f4")
+    recorded = np.linspace(0, 5000, 6).astype("<f4")
     recorded[0] = np.nan
     for ping in range(2):
         start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 24
@@ -303,11 +353,13 @@ def test_a_float_that_is_no_number_does_not_set_the_scale(tmp_path: Path) -> Non
 
 
 def lossy(folder: Path) -> dict[str, Path]:
-    """A file of each format that holds one raster of echoes whose rows 30 to 35 are zero."""
+    """A file of each format that holds one raster of echoes whose rows 30 to 35 are zero; of Oculus: whose columns are."""
     import h5py
 
     levels = np.random.default_rng(0).integers(1, 200, (100, 40)).astype(np.uint8)
+    beams = levels.copy()
     levels[30:36] = 0
+    beams[:, 30:36] = 0
     Image.fromarray(levels).save(folder / "a.png")
     np.save(folder / "a.npy", levels)
     np.savez(folder / "a.npz", echo=levels)
@@ -320,7 +372,7 @@ def lossy(folder: Path) -> dict[str, Path]:
         content[start : start + 40] = row.tobytes()
     (folder / "a.xtf").write_bytes(content)
     message = bytearray(oculus_bytes(1, 100, 40))
-    message[-4000:] = levels.tobytes()
+    message[-4000:] = beams.tobytes()
     (folder / "a.raw").write_bytes(message)
     return {end: folder / f"a.{end}" for end in ("png", "npy", "npz", "h5", "SON", "xtf", "raw")}
 
@@ -328,10 +380,11 @@ def lossy(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("end", ["png", "npy", "npz", "h5", "SON", "xtf", "raw"])
 def test_lost_pings_are_gaps_and_what_fills_them_is_written(end: str, tmp_path: Path) -> None:
     path = lossy(tmp_path)[end]
-    with pytest.warns(UserWarning, match="6 rows or columns that are zero throughout are taken for lost"):
+    told = {"SON": "pings", "xtf": "pings", "raw": "beams"}.get(end, "rows or columns")
+    with pytest.warns(UserWarning, match=f"6 {told} that are zero throughout are taken for lost"):
         recording = formats.read(path)
     lost = np.zeros((100, 40), dtype=bool)
-    lost[30:36] = True
+    lost[(slice(None), slice(30, 36)) if end == "raw" else slice(30, 36)] = True
     np.testing.assert_array_equal(np.isnan(recording.signals[0, 0]), lost)
     filled = np.where(np.isnan(recording.signals), np.float32(0.5), recording.signals)
     with warnings.catch_warnings():
@@ -382,9 +435,34 @@ def test_a_lost_row_of_a_fan_is_filled_inside_of_it_alone(tmp_path: Path) -> Non
 def test_lost_pings_of_a_waterfall_may_be_its_first_and_last(tmp_path: Path) -> None:
     pings = [bytes(range(1, 21))] * 6
     (tmp_path / "a.SON").write_bytes(son_bytes([bytes(20), *pings, bytes(20)]))
-    with pytest.warns(UserWarning, match="2 rows or columns"):
+    with pytest.warns(UserWarning, match="2 pings that are zero throughout"):
         recording = formats.read(tmp_path / "a.SON")
     assert np.isnan(recording.signals[0, 0]).any(1).tolist() == [True, *[False] * 6, True]
+
+
+@pytest.mark.parametrize("end", ["xtf", "SON", "raw"])
+def test_ranges_that_were_blanked_are_not_lost(end: str, tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(1, 200, (60, 40)).astype(np.uint8)
+    levels[:, 4:20] = 0  # a transmit pulse, a blanked water column, then the seabed
+    path = tmp_path / f"a.{end}"
+    if end == "xtf":
+        content = bytearray(xtf_bytes([[40]] * 60, size=1))
+        for ping, row in enumerate(levels):
+            start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 40
+            content[start : start + 40] = row.tobytes()
+    elif end == "SON":
+        content = bytearray(son_bytes([row.tobytes() for row in levels]))
+    else:
+        levels = levels.T
+        content = bytearray(oculus_bytes(1, 40, 60))
+        content[-2400:] = levels.tobytes()
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recording = formats.read(path)
+    np.testing.assert_array_equal(recording.signals[0, 0], levels / np.float32(255.0))
+    filled = recording.with_signals(np.nan_to_num(recording.signals, nan=0.3))
+    assert formats.write(filled, tmp_path / "out" / path.name).read_bytes() == bytes(content)
 
 
 def test_a_raster_of_few_echoes_has_lost_nothing(tmp_path: Path) -> None:

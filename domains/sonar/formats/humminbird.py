@@ -57,7 +57,7 @@ def read(path: Path) -> Recording:
     signals = np.full((len(parts), 1, pings, samples), np.nan, dtype=np.float32)
     for k, (_, echo) in enumerate(parts):
         signals[k, :, : echo.shape[2], : echo.shape[3]] = echo[0]
-    mark_lost(signals, path, edges=True)
+    mark_lost(signals, path, lines="pings", edges=True)
     return Recording(signals, path, "Humminbird", Humminbird(path, tuple(record for record, _ in parts)))
 
 

@@ -81,7 +81,7 @@ def read(path: Path) -> Recording:
     record = Record(path, (f"<u{width}",) * len(layouts), (1.0,) * len(layouts), starts, np.full_like(starts, beams))
     record = replace(record, scales=scales_of(content, record, str(path)))
     echo = read_record(record, content)
-    mark_lost(echo, path)
+    mark_lost(echo, path, lines="beams")
     return Recording(echo, path, "Oculus", OculusRecord(record, np.stack(bearings)))
 
 

@@ -80,7 +80,7 @@ def read(path: Path) -> Recording:
     record = Record(path, tuple(found.dtypes[c] for c in channels), (1.0,) * len(channels), offsets, counts)
     record = replace(record, scales=scales_of(content, record, str(path)))
     echo = read_record(record, content)
-    mark_lost(echo, path, edges=True)
+    mark_lost(echo, path, lines="pings", edges=True)
     return Recording(echo, path, "XTF", record)
 
 
