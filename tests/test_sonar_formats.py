@@ -19,20 +19,38 @@ from vaegan.errors import DataError
 RAW = ("xtf/scotsman-iver2.xtf", "humminbird/test.DAT", "humminbird/test/B002.SON", "oculus/three_pings_8bit.raw")
 
 
-def xtf_bytes(counts: list[list[int]], *, size: int = 2, extra: bytes = b"") -> bytes:
-    """A file of pings, each with its channels' numbers of samples; sample k of channel c is 100 (c + 1) + k."""
+def xtf_bytes(
+    counts: list[list[int]],
+    *,
+    size: int = 2,
+    extra: bytes = b"",
+    types: str = "121212",
+    first: int = 0,
+    older: int = 0,
+) -> bytes:
+    """A file of pings, each with its channels' numbers of samples; sample k of channel c is 100 (c + 1) + k.
+
+    Args:
+        counts: numbers of samples of each ping's channels.
+        size: bytes a sample.
+        extra: what follows the last ping.
+        types: of the channels: sub-bottom, port or starboard.
+        first: number that pings give to the first channel.
+        older: number of samples that the file header states, so that pings do not.
+    """
     header = bytearray(HEADER)
     header[0] = 123
     struct.pack_into("<H", header, 166, max(len(ping) for ping in counts))
     for c in range(6):
-        struct.pack_into("<H", header, 256 + 128 * c + 6, size)
+        header[256 + 128 * c] = int(types[c])
+        struct.pack_into("<HI", header, 256 + 128 * c + 6, size if not first or c < len(counts[0]) else 0, older)
     content = bytes(header)
     for number, ping in enumerate(counts):
         body = b""
         for c, count in enumerate(ping):
             channel = bytearray(CHANNEL_HEADER)
-            struct.pack_into("<H", channel, 0, c)
-            struct.pack_into("<I", channel, 42, count)
+            struct.pack_into("<H", channel, 0, c + first)
+            struct.pack_into("<I", channel, 42, 0 if older else count)
             body += bytes(channel) + (100 * (c + 1) + np.arange(count)).astype(f"<u{size}").tobytes()
         start = bytearray(PING_HEADER)
         struct.pack_into("<HBBH", start, 0, 0xFACE, 0, 0, len(ping))
@@ -195,6 +213,86 @@ def test_odd_xtf_files_are_handled_and_said(tmp_path: Path) -> None:
     path.write_bytes(xtf_bytes([[6], [6]])[:-5])
     with pytest.warns(UserWarning, match="ends within a packet"):
         assert formats.read(path).signals.shape[2] == 1
+
+
+def test_sub_bottom_channels_of_an_xtf_file_are_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.xtf"
+    content = bytearray(xtf_bytes([[400, 400, 3]] * 2, types="120000"))
+    path.write_bytes(xtf_bytes([[400, 400]] * 2))
+    sidescan = formats.read(path)
+    for ping in range(2):  # a waveform with a sign: what is below 0 would be above 32,767, and set the scale of all
+        end = len(content) - (1 - ping) * (len(content) - HEADER) // 2
+        content[end - 6 : end] = np.array([-3000, 1, 3000], "<i2").tobytes()
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="sub-bottom channels are left as they are: 2"):
+        recording = formats.read(path)
+    np.testing.assert_array_equal(recording.signals, sidescan.signals)
+    assert formats.write(recording, tmp_path / "b.xtf").read_bytes() == content
+    dark = formats.write(recording.with_signals(recording.signals * 0), tmp_path / "c.xtf").read_bytes()
+    changed = {i for i, (a, b) in enumerate(zip(content, dark, strict=True)) if a != b}
+    assert changed and changed <= changed_places(path, recording)
+    path.write_bytes(xtf_bytes([[6]], types="000000"))
+    with pytest.raises(DataError, match="holds sub-bottom channels alone"):
+        formats.read(path)
+
+
+def test_a_packet_of_sub_bottom_alone_is_no_ping_without_samples(tmp_path: Path) -> None:
+    sidescan, other = xtf_bytes([[6]], types="100000"), bytearray(xtf_bytes([[6]])[HEADER:])
+    struct.pack_into("<H", other, PING_HEADER, 1)
+    path = tmp_path / "a.xtf"
+    path.write_bytes((sidescan + bytes(other)) + (sidescan[HEADER:] + bytes(other)))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        recording = formats.read(path)
+    assert recording.signals.shape == (1, 1, 2, 6) and not np.isnan(recording.signals).any()
+    assert not any("without samples" in str(w.message) for w in said)
+
+
+def test_ibm_floats_are_refused(tmp_path: Path) -> None:
+    content = bytearray(xtf_bytes([[6]], size=4))
+    content[256 + 74] = 1
+    (tmp_path / "a.xtf").write_bytes(content)
+    with pytest.raises(DataError, match="channel 0 has IBM floats"):
+        formats.read(tmp_path / "a.xtf")
+
+
+@pytest.mark.parametrize("padding", [0, 40])
+def test_older_xtf_files_state_their_samples_in_the_file_header(padding: int, tmp_path: Path) -> None:
+    counts = [[20, 20]] * 3
+    (tmp_path / "new.xtf").write_bytes(xtf_bytes(counts))
+    old = bytearray(xtf_bytes(counts, older=20))
+    length = (len(old) - HEADER) // 3
+    pings = [bytearray(old[HEADER + k * length : HEADER + (k + 1) * length]) + bytes(padding) for k in range(3)]
+    for ping in pings:
+        struct.pack_into("<I", ping, 10, length + padding)
+    content = bytes(old[:HEADER]) + b"".join(pings)
+    (tmp_path / "old.xtf").write_bytes(content)
+    new, recording = (formats.read(tmp_path / name) for name in ("new.xtf", "old.xtf"))
+    np.testing.assert_array_equal(recording.signals, new.signals)
+    assert formats.write(recording, tmp_path / "out.xtf").read_bytes() == content
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_ping_without_samples_is_not_taken_for_one_of_an_older_file(tmp_path: Path) -> None:
+    content = bytearray(xtf_bytes([[6, 6], [0, 300], [0, 0]]))
+    struct.pack_into("<I", content, 256 + 8, 40)  # what newer programs write there for older ones
+    struct.pack_into("<I", content, 256 + 128 + 8, 40)
+    content[-600 - 2 * CHANNEL_HEADER - PING_HEADER : -2 * CHANNEL_HEADER - PING_HEADER] = bytes(600)
+    (tmp_path / "a.xtf").write_bytes(content)
+    assert formats.read(tmp_path / "a.xtf").metadata.counts.tolist() == [[6, 0, 0], [6, 300, 0]]
+
+
+def test_channels_that_are_numbered_from_1_are_taken_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "0.xtf").write_bytes(xtf_bytes([[6, 6], [6, 6]]))
+    content = xtf_bytes([[6, 6], [6, 6]], first=1)
+    (tmp_path / "1.xtf").write_bytes(content)
+    with pytest.warns(UserWarning, match="describes no channels 1, 2, as pings have"):
+        recording = formats.read(tmp_path / "1.xtf")
+    np.testing.assert_array_equal(recording.signals, formats.read(tmp_path / "0.xtf").signals)
+    assert formats.write(recording, tmp_path / "out.xtf").read_bytes() == content
+    (tmp_path / "7.xtf").write_bytes(xtf_bytes([[6], [6, 6, 6]], first=1))
+    with pytest.raises(DataError, match="ping 0 is of channel 1; expected one that the file header describes"):
+        formats.read(tmp_path / "7.xtf")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
