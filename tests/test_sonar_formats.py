@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,14 +72,18 @@ def son_bytes(pings: list[bytes], header: int = 67) -> bytes:
     return content
 
 
-def oculus_bytes(n: int = 2, ranges: int = 5, beams: int = 4) -> bytes:
+def oculus_bytes(n: int = 2, ranges: int = 5, beams: int = 4, *, kind: str = "<u1", gains: Sequence[int] = ()) -> bytes:
+    """Messages, those of ``gains`` with 4 bytes of gain before each range; sample k of message m is 10 m + k."""
     whole = b""
     for k in range(n):
-        image, offset = ranges * beams, 160
-        message = bytearray(offset + image)
+        samples = (10 * k + np.arange(ranges * beams)).astype(np.uint8).astype(kind).reshape(ranges, beams)
+        gain = struct.pack("<f", 1.5) if k in gains else b""
+        image, offset = b"".join(gain + row.tobytes() for row in samples), 160
+        message = bytearray(offset + len(image))
         struct.pack_into("<HHHHHI", message, 0, 0x4F53, 1, 0, 35, 0, len(message) - 16)
-        struct.pack_into("<HHIII", message, 106, ranges, beams, offset, image, len(message))
-        message[offset:] = bytes((10 * k + np.arange(image)).astype(np.uint8))
+        message[20] = 4 if k in gains else 0
+        struct.pack_into("<HHIII", message, 106, ranges, beams, offset, len(image), len(message))
+        message[offset:] = image
         whole += bytes(message)
     return whole
 
@@ -614,6 +620,94 @@ def test_a_mask_that_does_not_fit_gets_one_clear_line(tmp_path: Path) -> None:
         assert f"{number}.h5" in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["npy", "npz"])
+def test_arrays_with_broken_bytes_get_one_clear_line(end: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{end}"
+    levels = np.random.default_rng(0).integers(1, 200, (40, 40)).astype(np.uint8)
+    if end == "npy":
+        np.save(path, levels)
+        path.write_bytes(path.read_bytes().replace(b"}", b" "))  # the header has no end
+    else:
+        np.savez_compressed(path, echo=levels)
+        content = path.read_bytes()
+        path.write_bytes(content[:60] + b"\xff" * 4 + content[64:])  # within what is compressed
+    with pytest.raises(DataError, match="is no array of numbers") as caught:
+        formats.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_hdf5_files_with_broken_bytes_get_one_clear_line(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["echo"] = np.random.default_rng(0).integers(1, 200, (12, 8)).astype(np.uint8)
+    whole = path.read_bytes()
+
+    def damage(start: int) -> None:
+        path.write_bytes(whole[:start] + b"\xf0\x9f\x03\x7f\xff\x11" + whole[start + 6 :])
+
+    for start in (64, whole.index(b"TREE") + 24, whole.index(b"HEAP") + 24):
+        damage(start)
+        with pytest.raises(DataError, match=r"no HDF5 file that can be read|a data set named echo") as caught:
+            formats.read(path)
+        assert "a.h5" in str(caught.value) and "\n" not in str(caught.value)
+    for start in range(8, len(whole) - 96, 8):
+        damage(start)
+        with contextlib.suppress(DataError):  # some bytes do not matter; nothing else is ever raised
+            formats.read(path)
+
+
+def test_echoes_that_a_copy_would_not_hold_are_refused(tmp_path: Path) -> None:
+    import h5py
+
+    levels = np.random.default_rng(0).integers(1, 200, (12, 8)).astype(np.uint8)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["echo"] = levels
+    before = (tmp_path / "other.h5").read_bytes()
+    layout = h5py.VirtualLayout((12, 8), np.uint8)
+    layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "echo", (12, 8))
+    cases: dict[str, tuple[object, str]] = {
+        "gone": (h5py.ExternalLink("gone.h5", "/echo"), "no HDF5 file that can be read"),
+        "nowhere": (h5py.SoftLink("/nowhere"), "no HDF5 file that can be read"),
+        "empty": (h5py.Empty("f4"), "echo is empty"),
+        "link": (h5py.ExternalLink(str(tmp_path / "other.h5"), "/echo"), "echo lies in another file"),
+        "virtual": (layout, "echo lies in another file"),
+    }
+    for name, (echo, message) in cases.items():
+        path = tmp_path / f"{name}.h5"
+        with h5py.File(path, "w") as file:
+            if name == "virtual":
+                file.create_virtual_dataset("echo", echo)
+            else:
+                file["echo"] = echo
+        with pytest.raises(DataError, match=message) as caught:
+            formats.read(path)
+        assert path.name in str(caught.value)
+    with h5py.File(tmp_path / "mask.h5", "w") as file:
+        file["echo"], file["mask"] = levels, h5py.Empty("f4")
+    with pytest.raises(DataError, match="mask is no data set"):
+        formats.read(tmp_path / "mask.h5")
+    assert (tmp_path / "other.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["<u1", "<u2", "<u4"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_gains_of_oculus_messages_are_left_as_they_are(kind: str, tmp_path: Path) -> None:
+    for beams in (4, 7):  # with 4 beams the image is as large as one of wider samples
+        plain, gained = tmp_path / "plain.raw", tmp_path / "gained.raw"
+        plain.write_bytes(oculus_bytes(3, 5, beams, kind=kind))
+        content = oculus_bytes(3, 5, beams, kind=kind, gains=(0, 2))
+        gained.write_bytes(content)
+        recording = formats.read(gained)
+        np.testing.assert_array_equal(recording.signals, formats.read(plain).signals)
+        assert formats.write(recording, tmp_path / "same.raw").read_bytes() == content
+        dark = formats.write(recording.with_signals(recording.signals * 0), tmp_path / "dark.raw").read_bytes()
+        assert dark.count(struct.pack("<f", 1.5)) == 10
+        changed = {i for i, (a, b) in enumerate(zip(content, dark, strict=True)) if a != b}
+        assert changed and changed <= changed_places(gained, recording)
+
+
 def record(folder: Path, name: str, channels: int, *, dat: bool, seed: int = 0) -> None:
     """A Humminbird record of 40 pings of 40 samples, with or without its ``.DAT``."""
     (folder / name).mkdir(parents=True)
@@ -653,6 +747,40 @@ def test_lone_channels_of_a_record_stay_together(tmp_path: Path) -> None:
     assert not folders[0] & folders[1] and folders[1]
     channels = Sonar(tmp_path, size=16, include="B00*").everything()
     assert "R5/B000.SON" in channels.groups, "where the .DAT is not asked for, its channels are read alone"
+
+
+@pytest.mark.parametrize("silent", [b"", son_bytes([b""] * 3)], ids=["no bytes", "pings without samples"])
+def test_a_silent_channel_does_not_condemn_its_record(silent: bytes, tmp_path: Path) -> None:
+    record(tmp_path, "whole", 3, dat=True)
+    record(tmp_path, "R", 3, dat=True)
+    (tmp_path / "R" / "B000.SON").write_bytes(silent)
+    with pytest.warns(UserWarning, match="channels without samples are left as they are: B000.SON"):
+        recording = formats.read(tmp_path / "R.DAT")
+    np.testing.assert_array_equal(recording.signals, formats.read(tmp_path / "whole.DAT").signals[1:])
+    formats.write(recording, tmp_path / "out" / "S.DAT")
+    names = sorted(p.name for p in (tmp_path / "R").iterdir())
+    assert sorted(p.name for p in (tmp_path / "out" / "S").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "out" / "S" / name).read_bytes() == (tmp_path / "R" / name).read_bytes(), name
+    for c in (1, 2):
+        (tmp_path / "R" / f"B00{c}.SON").write_bytes(silent)
+    for name in ("R.DAT", "R/B000.SON"):
+        with pytest.raises(DataError, match=r"B000\.SON (is empty|holds no ping with samples)"):
+            formats.read(tmp_path / name)
+
+
+def test_a_dat_that_is_no_record_is_unused(tmp_path: Path) -> None:
+    for k in range(10):
+        levels = np.random.default_rng(k).integers(1, 200, (20, 20)).astype(np.uint8)
+        Image.fromarray(levels).save(tmp_path / f"{k}.png")
+    (tmp_path / "navigation.dat").write_text("1 2 3\n")
+    (tmp_path / "notes.txt").write_text("none\n")
+    record(tmp_path, "R", 1, dat=True)
+    items = Sonar(tmp_path, size=16).everything()
+    assert items.unused == ("R/B000.IDX", "navigation.dat", "notes.txt")
+    assert not items.skipped and "R.DAT" in items.groups
+    with pytest.raises(DataError, match=r"has no \.SON files"):
+        formats.read(tmp_path / "navigation.dat")
 
 
 def test_the_real_humminbird_record_is_read_once(test_data: Path) -> None:

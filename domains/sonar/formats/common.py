@@ -162,6 +162,11 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
+def one_line(error: Exception) -> str:
+    """What another library says of a file, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def write_bytes(path: Path, content: bytes) -> Path:
     """Writes a file, which is complete or not there.
 
