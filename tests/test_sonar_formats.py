@@ -238,8 +238,8 @@ def test_sub_bottom_channels_of_an_xtf_file_are_left_as_they_are(tmp_path: Path)
     changed = {i for i, (a, b) in enumerate(zip(content, dark, strict=True)) if a != b}
     assert changed and changed <= changed_places(path, recording)
     path.write_bytes(xtf_bytes([[6]], types="000000"))
-    with pytest.raises(DataError, match="holds sub-bottom channels alone"):
-        formats.read(path)
+    with pytest.warns(UserWarning, match="no channel states its type; all are read as sidescan"):
+        assert formats.read(path).signals.shape == (1, 1, 1, 6)
 
 
 def test_a_packet_of_sub_bottom_alone_is_no_ping_without_samples(tmp_path: Path) -> None:

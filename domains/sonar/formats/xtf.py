@@ -70,7 +70,7 @@ def read(path: Path) -> Recording:
 
     A file that ends within a packet is read up to there, with a warning; so are unknown packet types, pings without samples
     and pings of several lengths. A ping that is zero throughout was lost. Sub-bottom channels are left as they are: their
-    samples are a waveform with a sign, and no amplitudes.
+    samples are a waveform with a sign, and no amplitudes. Where no channel states a type, all are taken for sidescan.
 
     Raises:
         DataError: when it is no XTF file, its channels cannot be read, or it holds no sonar ping.
@@ -83,7 +83,7 @@ def read(path: Path) -> Recording:
     if content[0] != FILE_FORMAT:
         raise DataError(f"{path} begins with the byte {content[0]}", expected=f"{FILE_FORMAT}, as an XTF file does")
     found = _follow(content, path)
-    _tell(found, path)
+    _tell(content, found, path)
     channels = sorted(found.places)
     if found.channels and not channels:
         raise DataError(
@@ -131,7 +131,7 @@ def _channel(content: bytes, channel: int, path: Path) -> _Channel:
     start = 256 + CHANNEL_INFO * channel
     size, samples = struct.unpack_from("<HI", content, start + 6)
     kind, form = content[start], content[start + 74]
-    if kind == SUBBOTTOM:
+    if kind == SUBBOTTOM and _typed(content):
         return _Channel("", size, samples)
     if form == _IBM_FLOAT:
         raise DataError(
@@ -146,6 +146,11 @@ def _channel(content: bytes, channel: int, path: Path) -> _Channel:
             mend="export it as 8- or 16-bit samples",
         )
     return _Channel(dtype, size, samples)
+
+
+def _typed(content: bytes) -> bool:
+    """Whether the file header states types of channels: some exporters leave all of them at 0, which is that of sub-bottom."""
+    return any(content[256 + CHANNEL_INFO * channel] != SUBBOTTOM for channel in range(_channels(content)))
 
 
 def _follow(content: bytes, path: Path) -> _Pings:
@@ -269,12 +274,14 @@ def _parts(
     return parts, end - place
 
 
-def _tell(found: _Pings, path: Path) -> None:
+def _tell(content: bytes, found: _Pings, path: Path) -> None:
     if found.left:
         warnings.warn(f"{path} ends within a packet: {found.left} bytes at its end are left as they are", stacklevel=3)
     if found.unknown:
         kinds = ", ".join(f"{kind} ({n}x)" for kind, n in sorted(found.unknown.items()))
         warnings.warn(f"{path}: packets of unknown type {kinds} are left as they are", stacklevel=3)
     left = [str(channel) for channel, described in sorted(found.channels.items()) if not described.dtype]
+    if not _typed(content):
+        warnings.warn(f"{path}: no channel states its type; all are read as sidescan", stacklevel=3)
     if left and found.places:
         warnings.warn(f"{path}: sub-bottom channels are left as they are: {', '.join(left)}", stacklevel=3)
