@@ -149,7 +149,7 @@ def _channel(content: bytes, channel: int, path: Path) -> _Channel:
 
 
 def _typed(content: bytes) -> bool:
-    """Whether the file header states types of channels: some exporters leave all of them at 0, which is that of sub-bottom."""
+    """Whether the file header states types of channels: some exporters leave all at 0, which is that of sub-bottom."""
     return any(content[256 + CHANNEL_INFO * channel] != SUBBOTTOM for channel in range(_channels(content)))
 
 
