@@ -38,7 +38,7 @@ def decode_turns(paths: Sequence[tuple[Path, str]], raster: Raster) -> dict[str,
     signals, sequences, skipped, doubted = [], [], [], []
     for path, sequence in paths:
         try:
-            if path.suffix == ".npz":
+            if path.suffix.lower() == ".npz":
                 images = prepared(path, raster)
             else:
                 image, turn = image_of(read_cloud(path), raster, str(path))

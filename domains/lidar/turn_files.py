@@ -289,8 +289,9 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     if ring is not None:
         extra[ring] = _ring_of_rows(turn, ring)[added[0]]
     filled = np.concatenate([np.zeros(len(points), bool), np.ones(len(extra), bool)])
+    whole = np.concatenate([points, extra]).astype(points.dtype, copy=False)  # in the file's own order of bytes
     return (
-        replace(turn.cloud, points=np.concatenate([points, extra])),
+        replace(turn.cloud, points=whole),
         filled,
         np.concatenate([moved, np.zeros(len(extra), bool)]),
     )
@@ -368,4 +369,4 @@ def write_marked(recording: Recording, path: Path, *, longest_gap: int, far: flo
         points[name] = cloud.points[name]
     points["filled"], points["moved"] = filled, moved
     little = points.astype(points.dtype.newbyteorder("<"))
-    return write_cloud(Cloud(little, "pcd", head=cloud.head if cloud.format == "pcd" else ()), path)
+    return write_cloud(Cloud(little, "pcd", head=cloud.head if cloud.format == "pcd" else (), size=cloud.size), path)

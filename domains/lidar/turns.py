@@ -19,7 +19,7 @@ from torch import Tensor
 from domains.lidar import degradations as happens
 from domains.lidar import generation, metrics, raydrop, suite, weather
 from domains.lidar.baselines import turn_baselines
-from domains.lidar.clouds import ending
+from domains.lidar.clouds import ending, is_packed
 from domains.lidar.degradations import REFLECTED
 from domains.lidar.ranges import Encoding, RangeCode
 from domains.lidar.sequences import split_sequences
@@ -221,7 +221,7 @@ class Turns(Domain):
 
     def write_marked(self, recording: Recording, path: Path) -> Path:
         """Writes a PCD that says of each point whether it was filled, and whether it was moved."""
-        name = path.name.removesuffix(".gz")
+        name = path.name[:-3] if is_packed(path) else path.name
         stem = name[: -len(ending(path))] if ending(path) else name
         return write_marked(recording, path.with_name(f"{stem}.marked.pcd"), longest_gap=self.longest_gap, far=self.far)
 
@@ -279,7 +279,9 @@ def _paths(data: Path) -> list[tuple[Path, str]]:
         )
     if data.is_file():
         return [(data, data.stem)]
-    found = sorted(p for p in data.rglob("*") if p.is_file() and p.name[0] != "." and (ending(p) or p.suffix == ".npz"))
+    found = sorted(
+        p for p in data.rglob("*") if p.is_file() and p.name[0] != "." and (ending(p) or p.suffix.lower() == ".npz")
+    )
     if not found:
         raise DataError(
             f"{data} holds no point cloud",
@@ -288,12 +290,12 @@ def _paths(data: Path) -> list[tuple[Path, str]]:
         )
 
     inside = {path: path.relative_to(data).parts[:-1] for path in found}
-    clouds = [parts for path, parts in inside.items() if path.suffix != ".npz"]
+    clouds = [parts for path, parts in inside.items() if path.suffix.lower() != ".npz"]
     shared = _shared(clouds)
     whole = [part for part in (data.absolute().name, *shared) if part not in _INNER] or [data.absolute().name]
 
     def sequence(path: Path) -> str:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             return path.stem
         own = inside[path][len(shared) :]
         return _drive(own) if own else whole[-1]
