@@ -48,9 +48,8 @@ def by_order(xyz: Tensor, rows: int) -> Order | None:
     tilt = torch.rad2deg(torch.atan2(xyz[:, 2], torch.hypot(xyz[:, 0], xyz[:, 1])))[away].numpy()
     ring = unfolded_rings(xyz)
     turn = torch.atan2(xyz[away, 1], xyz[away, 0])
-    if (
-        abs(float(turn[0])) > AHEAD
-    ):  # it begins elsewhere, or lacks its beginning: told by which leaves the rings narrower
+    # It may begin elsewhere, or lack its beginning: which is told by what leaves the rings narrower.
+    if abs(float(turn[0])) > AHEAD:
         step = (turn.diff() + math.pi).remainder(2 * math.pi) - math.pi
         other = unfolded_rings(xyz, float(turn[0]) - 0.5 * float(step.abs().median()) if len(step) else 0.0)
         ring = other if _scatter(other[away], tilt) < _scatter(ring[away], tilt) else ring
