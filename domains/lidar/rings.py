@@ -16,6 +16,8 @@ APART = 5.0
 """Degrees: between the lowest and the highest tenth of a ring's points lie at most 0.9 in KITTI, and 20 where rings mix."""
 _TOLD = 20
 """Points that a ring needs for its elevations to count."""
+_ASKED = 16_384
+"""Points that are asked for their elevations where there are many more."""
 _LEAST = 8
 """Points of a ring on the average: an order that tells of more rings is none."""
 
@@ -42,23 +44,26 @@ def by_order(xyz: Tensor, rows: int) -> Order | None:
         xyz: points in metres; one that is not known stands at the origin.
         rows: of the image; rings beyond them may have been appended.
     """
-    away = torch.hypot(xyz[:, 0], xyz[:, 1]) > 0.1  # the others, as what is not finite, have no elevation
-    if not bool(away.any()):
+    flat = torch.hypot(xyz[:, 0], xyz[:, 1])
+    places = torch.nonzero(flat > 0.1)[:, 0]  # the others, as what is not finite, have no elevation
+    if not len(places):
         return None
-    tilt = torch.rad2deg(torch.atan2(xyz[:, 2], torch.hypot(xyz[:, 0], xyz[:, 1])))[away].numpy()
     ring = unfolded_rings(xyz)
-    turn = torch.atan2(xyz[away, 1], xyz[away, 0])
+    begin = float(torch.atan2(xyz[places[0], 1], xyz[places[0], 0]))
     # It may begin elsewhere, or lack its beginning: which is told by what leaves the rings narrower.
-    if abs(float(turn[0])) > AHEAD:
+    if abs(begin) > AHEAD:
+        turn = torch.atan2(xyz[places, 1], xyz[places, 0])
         step = (turn.diff() + math.pi).remainder(2 * math.pi) - math.pi
-        other = unfolded_rings(xyz, float(turn[0]) - 0.5 * float(step.abs().median()) if len(step) else 0.0)
-        ring = other if _scatter(other[away], tilt) < _scatter(ring[away], tilt) else ring
+        other = unfolded_rings(xyz, begin - 0.5 * float(step.abs().median()) if len(step) else 0.0)
+        tilt = _tilt(xyz, flat, places)
+        ring = other if _scatter(other[places], tilt) < _scatter(ring[places], tilt) else ring
     count = int(ring.max()) + 1
-    if count < 2 or len(tilt) < _LEAST * count:
+    if count < 2 or len(places) < _LEAST * count:
         return None
-    parts = _parts(ring[away], tilt)
-    levels = np.asarray([np.median(part) for part in parts])
-    spreads = np.asarray([np.subtract(*np.percentile(part, (90, 10))) if len(part) >= _TOLD else 0.0 for part in parts])
+    places = _some(ring, places)
+    parts = [np.sort(part) for part in _parts(ring[places], _tilt(xyz, flat, places))]
+    levels = np.asarray([part[len(part) // 2] for part in parts])
+    spreads = np.asarray([_between(part) if len(part) >= _TOLD else 0.0 for part in parts])
     steps = np.diff(levels)
     back = np.maximum(-steps * (np.sign(np.median(steps)) or 1.0), 0.0)
     mixed = np.flatnonzero(spreads > APART)
@@ -66,6 +71,24 @@ def by_order(xyz: Tensor, rows: int) -> Order | None:
     again = np.flatnonzero((back > 0) & (back >= 0.5 * back.max())) + 1
     first = min([count, rows, *mixed[:1], *again[:1]])
     return Order(ring, int((ring < first).sum()), not len(mixed) and back.max() <= APART)
+
+
+def _tilt(xyz: Tensor, flat: Tensor, places: Tensor) -> Array:
+    """Elevations in degrees."""
+    return np.asarray(torch.rad2deg(torch.atan2(xyz[places, 2], flat[places])).numpy())
+
+
+def _some(ring: Tensor, places: Tensor) -> Tensor:
+    """Of a large cloud every so many points of each ring, from its first on: enough to tell elevations, and quicker."""
+    own = ring[places]
+    within = torch.arange(len(own)) - torch.searchsorted(own, torch.arange(int(own.max()) + 1))[own]
+    return places[within % max(1, len(places) // _ASKED) == 0]
+
+
+def _between(values: Array) -> float:
+    """The distance between the lowest and the highest tenth of sorted values."""
+    tenth = round(0.1 * (len(values) - 1))
+    return float(values[-1 - tenth] - values[tenth])
 
 
 def _parts(ring: Tensor, values: Array) -> list[Array]:
