@@ -260,10 +260,13 @@ def _exif(image: Image.Image) -> bytes:
         except Exception:  # the parser may raise nearly anything
             return b""
     kept = Image.Exif()
-    for tag, value in image.getexif().items():
-        if tag in _TIFF_KEPT:
-            kept[tag] = image.getexif().get_ifd(tag) if tag in (34665, 34853) else value
-    return kept.tobytes() if len(kept) else b""
+    try:
+        for tag, value in image.getexif().items():
+            if tag in _TIFF_KEPT:
+                kept[tag] = image.getexif().get_ifd(tag) if tag in (34665, 34853) else value
+        return kept.tobytes() if len(kept) else b""
+    except Exception:  # of broken tags the parser may raise nearly anything; the picture is whole without them
+        return b""
 
 
 def _states_orientation(exif: bytes) -> bool:
