@@ -64,8 +64,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "faces/denoise", "--model.width", "0"], "width is 0; expected at least 1; set --model.width"),
         (["run", "faces/denoise", "--minutes", "inf"], "minutes is inf"),
         (["run", "faces/denoise", "--evaluation.seed", "-1"], "seed is -1; expected at least 0; set --evaluation.seed"),
-        (["run", "faces/denoise", "--stages.0.training.optimizer.lr", "nan"], "lr is nan"),
-        (["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"], "penalty_every is 0"),
+        (
+            ["run", "faces/denoise", "--stages.0.training.optimizer.lr", "nan"],
+            "lr is nan; .*; set --stages.0.training.optimizer.lr",
+        ),
+        (
+            ["run", "faces/denoise", "--stages.1.training.log_every=0"],
+            "log_every is 0; .*; set --stages.1.training.log-every",
+        ),
+        (
+            ["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"],
+            r"penalty_every is 0; expected at least 1; set --stages.1.objective.penalty-every\.$",
+        ),
         (["run", "faces/celeba64", "--smoke", "--model.depth", "2"], "layer 3 of a discriminator of 3"),
         (["run", "faces/denoise", "--model.depth", "9"], "a depth of 9 for signals of size"),
         (["run", "faces/denoise", "--device", "mps"], "no device 'mps' here; expected one of auto, cpu.*--device"),
