@@ -76,6 +76,9 @@ def test_only_a_scanner_that_turns_fully_wraps() -> None:
     half = {**full, "angle_increment": math.pi / 72}
     assert laser_scan(full).turns
     assert not laser_scan(half).turns
+    clockwise = {**full, "angle_min": math.pi, "angle_increment": -2 * math.pi / 72}
+    assert laser_scan(clockwise).turns
+    assert not laser_scan({**clockwise, "angle_increment": -math.pi / 72}).turns
 
 
 def test_finer_scans_are_thinned_to_the_grid() -> None:
@@ -325,6 +328,104 @@ def test_a_bag_loses_nothing_on_its_way_into_json(tmp_path) -> None:
     before, after = (read_scans(p).scans[0].ranges for p in (tmp_path / "full", path))
     np.testing.assert_array_equal(np.isfinite(after), np.isfinite(before))
     assert after[3] == 25.0, "beyond the farthest range of the domain and within that of the scanner"
+
+
+def save_bag(folder: Path) -> Path:
+    """A bag of ROS 2 with one scan, as a folder."""
+    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed")
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    stamp = store.types["builtin_interfaces/msg/Time"](sec=1, nanosec=0)
+    header = store.types["std_msgs/msg/Header"](stamp=stamp, frame_id="laser")
+    ranges = np.full(90, 2.0, np.float32)
+    message = store.types["sensor_msgs/msg/LaserScan"](
+        header, -0.78, 0.78, 0.0175, 0.0, 0.1, 0.1, 10.0, ranges, np.zeros(0, np.float32)
+    )
+    with rosbag2.Writer(folder, version=9, storage_plugin=rosbag2.StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/scan", "sensor_msgs/msg/LaserScan", typestore=store)
+        writer.write(connection, 1, store.serialize_cdr(message, connection.msgtype))
+    return folder
+
+
+def test_a_broken_bag_is_told_of_in_one_line(tmp_path) -> None:
+    folder = save_bag(tmp_path / "bag")
+    (file,) = folder.glob("*.mcap")
+    whole, random = file.read_bytes(), np.random.default_rng(0)
+    told = []
+    for _ in range(60):
+        broken = bytearray(whole)
+        for place in random.integers(8, len(whole), 3):
+            broken[place] = random.integers(0, 256)
+        (tmp_path / "broken.mcap").write_bytes(broken)
+        try:
+            PlanarScans().read(tmp_path / "broken.mcap")
+        except DataError as error:
+            told.append(str(error))
+    assert len(told) > 5
+    assert not any("\n" in line for line in told)
+    (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: [\n  - {\n")
+    with pytest.raises(DataError, match=r"^[^\n]*cannot be read [^\n]*; expected a ROS bag[^\n]*$"):
+        PlanarScans().read(folder)
+
+
+def test_dictionaries_with_odd_numbers_are_read_or_named(tmp_path) -> None:
+    message = {"angle_min": 0.0, "angle_increment": 0.0175, "ranges": [1.0, "inf", "Infinity", "nan", None, 2.0]}
+    (tmp_path / "scan.json").write_text(json.dumps(message))
+    domain = PlanarScans(longest_gap=0)
+    written = json.loads(domain.write(domain.read(tmp_path / "scan.json"), tmp_path / "out.json").read_text())
+    assert written["ranges"] == [1.0, "inf", "Infinity", None, None, 2.0]
+    for wrong in ({"ranges": [10**400, 1.0]}, {"angle_min": 10**400}, {"range_max": -(10**400)}):
+        (tmp_path / "huge.json").write_text(json.dumps({**message, **wrong}))
+        with pytest.raises(DataError, match=r"scan 1 cannot be read .*too large"):
+            domain.read(tmp_path / "huge.json")
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(DataError, match="is no JSON"):
+        domain.read(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize("name", ["scans.json", "scans.jsonl", "SCANS.JSON"])
+def test_dictionaries_come_back_as_they_were_but_for_what_was_restored(tmp_path, name) -> None:
+    random = np.random.default_rng(0)
+    message = {"angle_min": 0.0, "angle_increment": 0.0175, "range_max": 30.0}
+    message["ranges"] = [*(3 + random.random(50)).round(6).tolist(), 25.123456]
+    whole, lines = json.dumps([message, message]), 2 * f"{json.dumps(message)}\n"
+    domain = PlanarScans()
+    for text in (json.dumps(message), lines) if name == "scans.jsonl" else (json.dumps(message), whole, lines):
+        (tmp_path / name).write_text(text)
+        recording = domain.read(tmp_path / name)
+        assert domain.write(recording, tmp_path / "out" / name).read_text() == text
+    changed = domain.write(recording.with_signals(recording.signals + 0.1), tmp_path / "out" / name).read_text()
+    assert len(changed.splitlines()) == 2
+    ranges = json.loads(changed.splitlines()[1])["ranges"]
+    np.testing.assert_allclose(ranges[:50], np.add(message["ranges"][:50], 0.1), atol=6e-5)
+    assert ranges[50] == 25.123456, "beyond the farthest range of the domain"
+
+
+def test_capital_endings_and_logs_without_a_last_line_feed(tmp_path) -> None:
+    text = save_log(tmp_path / "a.log").read_text().removesuffix("\n")
+    (tmp_path / "b.log").write_text(text)
+    (tmp_path / "C.LOG.GZ").write_bytes(gzip.compress(text.encode()))
+    domain = PlanarScans()
+    assert domain.write(domain.read(tmp_path / "b.log"), tmp_path / "out" / "b.log").read_text() == text
+    packed = domain.write(domain.read(tmp_path / "C.LOG.GZ"), tmp_path / "out" / "C.LOG.GZ").read_bytes()
+    assert gzip.decompress(packed).decode() == text
+    names = PlanarScans(tmp_path / "out", beams=BEAMS).everything().groups.tolist()
+    assert {group.rsplit(" ", 1)[0] for group in names} == {"b", "C"}
+
+
+def test_the_farthest_wall_of_a_still_robot_is_no_miss(tmp_path) -> None:
+    random = np.random.default_rng(0)
+    corner = np.concatenate([np.linspace(3, 7, 86), np.linspace(7.8, 7.82, 9), np.linspace(7, 3, 86)])
+    for name, misses in (("wall", []), ("misses", [40, 41, 42])):
+        lines = []
+        for _ in range(60):
+            ranges = corner + random.normal(0, 0.002, len(corner))
+            ranges[misses] = 81.83
+            lines.append(log_line(ranges))
+        (tmp_path / f"{name}.log").write_text("\n".join(lines) + "\n")
+        for scan in read_scans(tmp_path / f"{name}.log").scans:
+            assert np.flatnonzero(np.isnan(scan.ranges)).tolist() == misses
 
 
 def test_restored_ranges_stay_within_what_their_message_calls_valid(tmp_path) -> None:

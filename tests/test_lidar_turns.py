@@ -319,8 +319,8 @@ def test_bad_files_are_named(tmp_path) -> None:
     )
     with pytest.raises(DataError, match="has the fields u, v; expected x, y and z"):
         SMALL.read(tmp_path / "a.pcd")
-    (tmp_path / "b.pcd").write_text("FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA binary_compressed\n")
-    with pytest.raises(DataError, match="DATA binary_compressed; expected ascii or binary"):
+    (tmp_path / "b.pcd").write_text("FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 9\nDATA packed\n")
+    with pytest.raises(DataError, match="DATA packed; expected ascii, binary or binary_compressed"):
         SMALL.read(tmp_path / "b.pcd")
     (tmp_path / "c.pcd").write_text("FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS -3\nDATA ascii\n")
     with pytest.raises(DataError, match=r"a PCD head that cannot be read .-3 points"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +21,38 @@ from vaegan.errors import DataError
 RAW = ("xtf/scotsman-iver2.xtf", "humminbird/test.DAT", "humminbird/test/B002.SON", "oculus/three_pings_8bit.raw")
 
 
-def xtf_bytes(counts: list[list[int]], *, size: int = 2, extra: bytes = b"") -> bytes:
-    """A file of pings, each with its channels' numbers of samples; sample k of channel c is 100 (c + 1) + k."""
+def xtf_bytes(
+    counts: list[list[int]],
+    *,
+    size: int = 2,
+    extra: bytes = b"",
+    types: str = "121212",
+    first: int = 0,
+    older: int = 0,
+) -> bytes:
+    """A file of pings, each with its channels' numbers of samples; sample k of channel c is 100 (c + 1) + k.
+
+    Args:
+        counts: numbers of samples of each ping's channels.
+        size: bytes a sample.
+        extra: what follows the last ping.
+        types: of the channels: sub-bottom, port or starboard.
+        first: number that pings give to the first channel.
+        older: number of samples that the file header states, so that pings do not.
+    """
     header = bytearray(HEADER)
     header[0] = 123
     struct.pack_into("<H", header, 166, max(len(ping) for ping in counts))
     for c in range(6):
-        struct.pack_into("<H", header, 256 + 128 * c + 6, size)
+        header[256 + 128 * c] = int(types[c])
+        struct.pack_into("<HI", header, 256 + 128 * c + 6, size if not first or c < len(counts[0]) else 0, older)
     content = bytes(header)
     for number, ping in enumerate(counts):
         body = b""
         for c, count in enumerate(ping):
             channel = bytearray(CHANNEL_HEADER)
-            struct.pack_into("<H", channel, 0, c)
-            struct.pack_into("<I", channel, 42, count)
+            struct.pack_into("<H", channel, 0, c + first)
+            struct.pack_into("<I", channel, 42, 0 if older else count)
             body += bytes(channel) + (100 * (c + 1) + np.arange(count)).astype(f"<u{size}").tobytes()
         start = bytearray(PING_HEADER)
         struct.pack_into("<HBBH", start, 0, 0xFACE, 0, 0, len(ping))
@@ -52,14 +72,18 @@ def son_bytes(pings: list[bytes], header: int = 67) -> bytes:
     return content
 
 
-def oculus_bytes(n: int = 2, ranges: int = 5, beams: int = 4) -> bytes:
+def oculus_bytes(n: int = 2, ranges: int = 5, beams: int = 4, *, kind: str = "<u1", gains: Sequence[int] = ()) -> bytes:
+    """Messages, those of ``gains`` with 4 bytes of gain before each range; sample k of message m is 10 m + k."""
     whole = b""
     for k in range(n):
-        image, offset = ranges * beams, 160
-        message = bytearray(offset + image)
+        samples = (10 * k + np.arange(ranges * beams)).astype(np.uint8).astype(kind).reshape(ranges, beams)
+        gain = struct.pack("<f", 1.5) if k in gains else b""
+        image, offset = b"".join(gain + row.tobytes() for row in samples), 160
+        message = bytearray(offset + len(image))
         struct.pack_into("<HHHHHI", message, 0, 0x4F53, 1, 0, 35, 0, len(message) - 16)
-        struct.pack_into("<HHIII", message, 106, ranges, beams, offset, image, len(message))
-        message[offset:] = bytes((10 * k + np.arange(image)).astype(np.uint8))
+        message[20] = 4 if k in gains else 0
+        struct.pack_into("<HHIII", message, 106, ranges, beams, offset, len(image), len(message))
+        message[offset:] = image
         whole += bytes(message)
     return whole
 
@@ -197,6 +221,86 @@ def test_odd_xtf_files_are_handled_and_said(tmp_path: Path) -> None:
         assert formats.read(path).signals.shape[2] == 1
 
 
+def test_sub_bottom_channels_of_an_xtf_file_are_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.xtf"
+    content = bytearray(xtf_bytes([[400, 400, 3]] * 2, types="120000"))
+    path.write_bytes(xtf_bytes([[400, 400]] * 2))
+    sidescan = formats.read(path)
+    for ping in range(2):  # a waveform with a sign: what is below 0 would be above 32,767, and set the scale of all
+        end = len(content) - (1 - ping) * (len(content) - HEADER) // 2
+        content[end - 6 : end] = np.array([-3000, 1, 3000], "<i2").tobytes()
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="sub-bottom channels are left as they are: 2"):
+        recording = formats.read(path)
+    np.testing.assert_array_equal(recording.signals, sidescan.signals)
+    assert formats.write(recording, tmp_path / "b.xtf").read_bytes() == content
+    dark = formats.write(recording.with_signals(recording.signals * 0), tmp_path / "c.xtf").read_bytes()
+    changed = {i for i, (a, b) in enumerate(zip(content, dark, strict=True)) if a != b}
+    assert changed and changed <= changed_places(path, recording)
+    path.write_bytes(xtf_bytes([[6]], types="000000"))
+    with pytest.warns(UserWarning, match="no channel states its type; all are read as sidescan"):
+        assert formats.read(path).signals.shape == (1, 1, 1, 6)
+
+
+def test_a_packet_of_sub_bottom_alone_is_no_ping_without_samples(tmp_path: Path) -> None:
+    sidescan, other = xtf_bytes([[6]], types="100000"), bytearray(xtf_bytes([[6]])[HEADER:])
+    struct.pack_into("<H", other, PING_HEADER, 1)
+    path = tmp_path / "a.xtf"
+    path.write_bytes((sidescan + bytes(other)) + (sidescan[HEADER:] + bytes(other)))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        recording = formats.read(path)
+    assert recording.signals.shape == (1, 1, 2, 6) and not np.isnan(recording.signals).any()
+    assert not any("without samples" in str(w.message) for w in said)
+
+
+def test_ibm_floats_are_refused(tmp_path: Path) -> None:
+    content = bytearray(xtf_bytes([[6]], size=4))
+    content[256 + 74] = 1
+    (tmp_path / "a.xtf").write_bytes(content)
+    with pytest.raises(DataError, match="channel 0 has IBM floats"):
+        formats.read(tmp_path / "a.xtf")
+
+
+@pytest.mark.parametrize("padding", [0, 40])
+def test_older_xtf_files_state_their_samples_in_the_file_header(padding: int, tmp_path: Path) -> None:
+    counts = [[20, 20]] * 3
+    (tmp_path / "new.xtf").write_bytes(xtf_bytes(counts))
+    old = bytearray(xtf_bytes(counts, older=20))
+    length = (len(old) - HEADER) // 3
+    pings = [bytearray(old[HEADER + k * length : HEADER + (k + 1) * length]) + bytes(padding) for k in range(3)]
+    for ping in pings:
+        struct.pack_into("<I", ping, 10, length + padding)
+    content = bytes(old[:HEADER]) + b"".join(pings)
+    (tmp_path / "old.xtf").write_bytes(content)
+    new, recording = (formats.read(tmp_path / name) for name in ("new.xtf", "old.xtf"))
+    np.testing.assert_array_equal(recording.signals, new.signals)
+    assert formats.write(recording, tmp_path / "out.xtf").read_bytes() == content
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_ping_without_samples_is_not_taken_for_one_of_an_older_file(tmp_path: Path) -> None:
+    content = bytearray(xtf_bytes([[6, 6], [0, 300], [0, 0]]))
+    struct.pack_into("<I", content, 256 + 8, 40)  # what newer programs write there for older ones
+    struct.pack_into("<I", content, 256 + 128 + 8, 40)
+    content[-600 - 2 * CHANNEL_HEADER - PING_HEADER : -2 * CHANNEL_HEADER - PING_HEADER] = bytes(600)
+    (tmp_path / "a.xtf").write_bytes(content)
+    assert formats.read(tmp_path / "a.xtf").metadata.counts.tolist() == [[6, 0, 0], [6, 300, 0]]
+
+
+def test_channels_that_are_numbered_from_1_are_taken_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "0.xtf").write_bytes(xtf_bytes([[6, 6], [6, 6]]))
+    content = xtf_bytes([[6, 6], [6, 6]], first=1)
+    (tmp_path / "1.xtf").write_bytes(content)
+    with pytest.warns(UserWarning, match="describes no channels 1, 2, as pings have"):
+        recording = formats.read(tmp_path / "1.xtf")
+    np.testing.assert_array_equal(recording.signals, formats.read(tmp_path / "0.xtf").signals)
+    assert formats.write(recording, tmp_path / "out.xtf").read_bytes() == content
+    (tmp_path / "7.xtf").write_bytes(xtf_bytes([[6], [6, 6, 6]], first=1))
+    with pytest.raises(DataError, match="ping 0 is of channel 1; expected one that the file header describes"):
+        formats.read(tmp_path / "7.xtf")
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_broken_files_get_one_clear_line(tmp_path: Path) -> None:
     whole = xtf_bytes([[6], [6]])
@@ -233,7 +337,8 @@ def test_broken_files_get_one_clear_line(tmp_path: Path) -> None:
 def test_16_bit_data_that_hold_8_bits_are_not_black(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="hold 8-bit values"):
         assert full_scale(np.array([3, 250], np.uint16), "a") == 255.0
-    assert full_scale(np.array([3, 32767], np.uint16), "a") == 32767.0
+    with pytest.warns(UserWarning, match="no 16-bit sample is above 32767"):
+        assert full_scale(np.array([3, 32767], np.uint16), "a") == 32767.0
     assert full_scale(np.array([3, 40000], np.uint16), "a") == 65535.0
     levels = np.random.default_rng(0).integers(1, 200, (9, 9)).astype(np.uint16)
     Image.fromarray(levels).save(tmp_path / "deep.png")
@@ -261,7 +366,56 @@ def test_wide_types_that_hold_16_bits_are_not_black(kind: str, tmp_path: Path) -
             recording = formats.read(tmp_path / "a.npy")
         np.testing.assert_allclose(recording.signals[0, 0], samples / scale, rtol=1e-6)
         np.testing.assert_array_equal(np.load(formats.write(recording, tmp_path / "b.npy")), samples)
-    assert full_scale(np.array([70000], kind), "a") == float(np.iinfo(kind).max)
+    with pytest.warns(UserWarning, match="-bit samples hold 24-bit values; 16777215 is taken for full scale"):
+        assert full_scale(np.array([70000], kind), "a") == 2.0**24 - 1
+    assert full_scale(np.array([2**24], kind), "a") == float(np.iinfo(kind).max)
+
+
+@pytest.mark.parametrize("end", ["npy", "npz", "h5"])
+@pytest.mark.parametrize("highest", [1.0001, 3.4, 256.5, 40000.5])
+def test_floats_are_not_black_because_of_one_high_sample(end: str, highest: float, tmp_path: Path) -> None:
+    import h5py
+
+    samples = np.random.default_rng(0).uniform(0.3, 0.9, (9, 7)).astype(np.float32) * np.float32(min(highest, 257.0))
+    samples[0, 0] = highest
+    path = tmp_path / f"a.{end}"
+    if end == "npy":
+        np.save(path, samples)
+    elif end == "npz":
+        np.savez(path, echo=samples)
+    else:
+        with h5py.File(path, "w") as file:
+            file["echo"] = samples
+    with pytest.warns(UserWarning, match="floats go up to .* is taken for full scale"):
+        recording = formats.read(path)
+    np.testing.assert_allclose(recording.signals[0, 0], samples / np.float32(highest), rtol=1e-6)
+
+
+def test_floats_that_are_counts_keep_the_scale_of_their_counter() -> None:
+    for highest, scale in ((200.0, 255.0), (256.0, 32767.0), (40000.0, 65535.0), (70000.0, 70000.0)):
+        with pytest.warns(UserWarning, match=f"{scale:g} is taken for full scale"):
+            assert full_scale(np.array([3.0, np.nan, np.inf, highest]), "a") == scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert full_scale(np.array([0.2, 1.0]), "a") == 1.0
+
+
+@pytest.mark.parametrize("end", ["npy", "xtf"])
+def test_decibels_are_refused(end: str, tmp_path: Path) -> None:
+    decibels = np.linspace(-60, 20, 60).astype("<f4").reshape(10, 6)
+    path = tmp_path / f"a.{end}"
+    if end == "npy":
+        np.save(path, decibels)
+    else:
+        content = bytearray(xtf_bytes([[6]] * 10, size=4))
+        content[256 + 74] = 5  # the samples' format: IEEE floats
+        for ping, row in enumerate(decibels):
+            start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 24
+            content[start : start + 24] = row.tobytes()
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"75 % of the samples are negative.*convert decibels") as caught:
+        formats.read(path)
+    assert path.name in str(caught.value)
 
 
 def test_amplitudes_are_those_of_double_precision() -> None:
@@ -290,7 +444,7 @@ def test_a_float_that_is_no_number_does_not_set_the_scale(tmp_path: Path) -> Non
     path = tmp_path / "a.xtf"
     content = bytearray(xtf_bytes([[6], [6]], size=4))
     content[256 + 74] = 5  # the samples' format: IEEE floats
-    recorded = np.linspace(1, 5000, 6).astype("<f4")
+    recorded = np.linspace(0, 5000, 6).astype("<f4")
     recorded[0] = np.nan
     for ping in range(2):
         start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 24
@@ -303,11 +457,13 @@ def test_a_float_that_is_no_number_does_not_set_the_scale(tmp_path: Path) -> Non
 
 
 def lossy(folder: Path) -> dict[str, Path]:
-    """A file of each format that holds one raster of echoes whose rows 30 to 35 are zero."""
+    """A file of each format that holds one raster of echoes whose rows 30 to 35 are zero; of Oculus: whose columns are."""
     import h5py
 
     levels = np.random.default_rng(0).integers(1, 200, (100, 40)).astype(np.uint8)
+    beams = levels.copy()
     levels[30:36] = 0
+    beams[:, 30:36] = 0
     Image.fromarray(levels).save(folder / "a.png")
     np.save(folder / "a.npy", levels)
     np.savez(folder / "a.npz", echo=levels)
@@ -320,7 +476,7 @@ def lossy(folder: Path) -> dict[str, Path]:
         content[start : start + 40] = row.tobytes()
     (folder / "a.xtf").write_bytes(content)
     message = bytearray(oculus_bytes(1, 100, 40))
-    message[-4000:] = levels.tobytes()
+    message[-4000:] = beams.tobytes()
     (folder / "a.raw").write_bytes(message)
     return {end: folder / f"a.{end}" for end in ("png", "npy", "npz", "h5", "SON", "xtf", "raw")}
 
@@ -328,10 +484,11 @@ def lossy(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("end", ["png", "npy", "npz", "h5", "SON", "xtf", "raw"])
 def test_lost_pings_are_gaps_and_what_fills_them_is_written(end: str, tmp_path: Path) -> None:
     path = lossy(tmp_path)[end]
-    with pytest.warns(UserWarning, match="6 rows or columns that are zero throughout are taken for lost"):
+    told = {"SON": "pings", "xtf": "pings", "raw": "beams"}.get(end, "rows or columns")
+    with pytest.warns(UserWarning, match=f"6 {told} that are zero throughout are taken for lost"):
         recording = formats.read(path)
     lost = np.zeros((100, 40), dtype=bool)
-    lost[30:36] = True
+    lost[(slice(None), slice(30, 36)) if end == "raw" else slice(30, 36)] = True
     np.testing.assert_array_equal(np.isnan(recording.signals[0, 0]), lost)
     filled = np.where(np.isnan(recording.signals), np.float32(0.5), recording.signals)
     with warnings.catch_warnings():
@@ -382,9 +539,34 @@ def test_a_lost_row_of_a_fan_is_filled_inside_of_it_alone(tmp_path: Path) -> Non
 def test_lost_pings_of_a_waterfall_may_be_its_first_and_last(tmp_path: Path) -> None:
     pings = [bytes(range(1, 21))] * 6
     (tmp_path / "a.SON").write_bytes(son_bytes([bytes(20), *pings, bytes(20)]))
-    with pytest.warns(UserWarning, match="2 rows or columns"):
+    with pytest.warns(UserWarning, match="2 pings that are zero throughout"):
         recording = formats.read(tmp_path / "a.SON")
     assert np.isnan(recording.signals[0, 0]).any(1).tolist() == [True, *[False] * 6, True]
+
+
+@pytest.mark.parametrize("end", ["xtf", "SON", "raw"])
+def test_ranges_that_were_blanked_are_not_lost(end: str, tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(1, 200, (60, 40)).astype(np.uint8)
+    levels[:, 4:20] = 0  # a transmit pulse, a blanked water column, then the seabed
+    path = tmp_path / f"a.{end}"
+    if end == "xtf":
+        content = bytearray(xtf_bytes([[40]] * 60, size=1))
+        for ping, row in enumerate(levels):
+            start = HEADER + (ping + 1) * (PING_HEADER + CHANNEL_HEADER) + ping * 40
+            content[start : start + 40] = row.tobytes()
+    elif end == "SON":
+        content = bytearray(son_bytes([row.tobytes() for row in levels]))
+    else:
+        levels = levels.T
+        content = bytearray(oculus_bytes(1, 40, 60))
+        content[-2400:] = levels.tobytes()
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recording = formats.read(path)
+    np.testing.assert_array_equal(recording.signals[0, 0], levels / np.float32(255.0))
+    filled = recording.with_signals(np.nan_to_num(recording.signals, nan=0.3))
+    assert formats.write(filled, tmp_path / "out" / path.name).read_bytes() == bytes(content)
 
 
 def test_a_raster_of_few_echoes_has_lost_nothing(tmp_path: Path) -> None:
@@ -438,6 +620,94 @@ def test_a_mask_that_does_not_fit_gets_one_clear_line(tmp_path: Path) -> None:
         assert f"{number}.h5" in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["npy", "npz"])
+def test_arrays_with_broken_bytes_get_one_clear_line(end: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{end}"
+    levels = np.random.default_rng(0).integers(1, 200, (40, 40)).astype(np.uint8)
+    if end == "npy":
+        np.save(path, levels)
+        path.write_bytes(path.read_bytes().replace(b"}", b" "))  # the header has no end
+    else:
+        np.savez_compressed(path, echo=levels)
+        content = path.read_bytes()
+        path.write_bytes(content[:60] + b"\xff" * 4 + content[64:])  # within what is compressed
+    with pytest.raises(DataError, match="is no array of numbers") as caught:
+        formats.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_hdf5_files_with_broken_bytes_get_one_clear_line(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["echo"] = np.random.default_rng(0).integers(1, 200, (12, 8)).astype(np.uint8)
+    whole = path.read_bytes()
+
+    def damage(start: int) -> None:
+        path.write_bytes(whole[:start] + b"\xf0\x9f\x03\x7f\xff\x11" + whole[start + 6 :])
+
+    for start in (64, whole.index(b"TREE") + 24, whole.index(b"HEAP") + 24):
+        damage(start)
+        with pytest.raises(DataError, match=r"no HDF5 file that can be read|a data set named echo") as caught:
+            formats.read(path)
+        assert "a.h5" in str(caught.value) and "\n" not in str(caught.value)
+    for start in range(8, len(whole) - 96, 8):
+        damage(start)
+        with contextlib.suppress(DataError):  # some bytes do not matter; nothing else is ever raised
+            formats.read(path)
+
+
+def test_echoes_that_a_copy_would_not_hold_are_refused(tmp_path: Path) -> None:
+    import h5py
+
+    levels = np.random.default_rng(0).integers(1, 200, (12, 8)).astype(np.uint8)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["echo"] = levels
+    before = (tmp_path / "other.h5").read_bytes()
+    layout = h5py.VirtualLayout((12, 8), np.uint8)
+    layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "echo", (12, 8))
+    cases: dict[str, tuple[object, str]] = {
+        "gone": (h5py.ExternalLink("gone.h5", "/echo"), "no HDF5 file that can be read"),
+        "nowhere": (h5py.SoftLink("/nowhere"), "no HDF5 file that can be read"),
+        "empty": (h5py.Empty("f4"), "echo is empty"),
+        "link": (h5py.ExternalLink(str(tmp_path / "other.h5"), "/echo"), "echo lies in another file"),
+        "virtual": (layout, "echo lies in another file"),
+    }
+    for name, (echo, message) in cases.items():
+        path = tmp_path / f"{name}.h5"
+        with h5py.File(path, "w") as file:
+            if name == "virtual":
+                file.create_virtual_dataset("echo", echo)
+            else:
+                file["echo"] = echo
+        with pytest.raises(DataError, match=message) as caught:
+            formats.read(path)
+        assert path.name in str(caught.value)
+    with h5py.File(tmp_path / "mask.h5", "w") as file:
+        file["echo"], file["mask"] = levels, h5py.Empty("f4")
+    with pytest.raises(DataError, match="mask is no data set"):
+        formats.read(tmp_path / "mask.h5")
+    assert (tmp_path / "other.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["<u1", "<u2", "<u4"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_gains_of_oculus_messages_are_left_as_they_are(kind: str, tmp_path: Path) -> None:
+    for beams in (4, 7):  # with 4 beams the image is as large as one of wider samples
+        plain, gained = tmp_path / "plain.raw", tmp_path / "gained.raw"
+        plain.write_bytes(oculus_bytes(3, 5, beams, kind=kind))
+        content = oculus_bytes(3, 5, beams, kind=kind, gains=(0, 2))
+        gained.write_bytes(content)
+        recording = formats.read(gained)
+        np.testing.assert_array_equal(recording.signals, formats.read(plain).signals)
+        assert formats.write(recording, tmp_path / "same.raw").read_bytes() == content
+        dark = formats.write(recording.with_signals(recording.signals * 0), tmp_path / "dark.raw").read_bytes()
+        assert dark.count(struct.pack("<f", 1.5)) == 10
+        changed = {i for i, (a, b) in enumerate(zip(content, dark, strict=True)) if a != b}
+        assert changed and changed <= changed_places(gained, recording)
+
+
 def record(folder: Path, name: str, channels: int, *, dat: bool, seed: int = 0) -> None:
     """A Humminbird record of 40 pings of 40 samples, with or without its ``.DAT``."""
     (folder / name).mkdir(parents=True)
@@ -477,6 +747,40 @@ def test_lone_channels_of_a_record_stay_together(tmp_path: Path) -> None:
     assert not folders[0] & folders[1] and folders[1]
     channels = Sonar(tmp_path, size=16, include="B00*").everything()
     assert "R5/B000.SON" in channels.groups, "where the .DAT is not asked for, its channels are read alone"
+
+
+@pytest.mark.parametrize("silent", [b"", son_bytes([b""] * 3)], ids=["no bytes", "pings without samples"])
+def test_a_silent_channel_does_not_condemn_its_record(silent: bytes, tmp_path: Path) -> None:
+    record(tmp_path, "whole", 3, dat=True)
+    record(tmp_path, "R", 3, dat=True)
+    (tmp_path / "R" / "B000.SON").write_bytes(silent)
+    with pytest.warns(UserWarning, match="channels without samples are left as they are: B000.SON"):
+        recording = formats.read(tmp_path / "R.DAT")
+    np.testing.assert_array_equal(recording.signals, formats.read(tmp_path / "whole.DAT").signals[1:])
+    formats.write(recording, tmp_path / "out" / "S.DAT")
+    names = sorted(p.name for p in (tmp_path / "R").iterdir())
+    assert sorted(p.name for p in (tmp_path / "out" / "S").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "out" / "S" / name).read_bytes() == (tmp_path / "R" / name).read_bytes(), name
+    for c in (1, 2):
+        (tmp_path / "R" / f"B00{c}.SON").write_bytes(silent)
+    for name in ("R.DAT", "R/B000.SON"):
+        with pytest.raises(DataError, match=r"B000\.SON (is empty|holds no ping with samples)"):
+            formats.read(tmp_path / name)
+
+
+def test_a_dat_that_is_no_record_is_unused(tmp_path: Path) -> None:
+    for k in range(10):
+        levels = np.random.default_rng(k).integers(1, 200, (20, 20)).astype(np.uint8)
+        Image.fromarray(levels).save(tmp_path / f"{k}.png")
+    (tmp_path / "navigation.dat").write_text("1 2 3\n")
+    (tmp_path / "notes.txt").write_text("none\n")
+    record(tmp_path, "R", 1, dat=True)
+    items = Sonar(tmp_path, size=16).everything()
+    assert items.unused == ("R/B000.IDX", "navigation.dat", "notes.txt")
+    assert not items.skipped and "R.DAT" in items.groups
+    with pytest.raises(DataError, match=r"has no \.SON files"):
+        formats.read(tmp_path / "navigation.dat")
 
 
 def test_the_real_humminbird_record_is_read_once(test_data: Path) -> None:

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from vaegan.errors import DataError
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 MAX_CORRUPT = 0.05
+INSPECTED = 512
+"""Items of a split whose values are looked at where all would be too many, spread evenly over it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,16 @@ class SignalSet:
     sha256: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if (
+            not hasattr(self.signals, "shape")
+            or not hasattr(self.signals, "dtype")
+            or self.signals.dtype.kind not in "uifb"
+        ):
+            found = getattr(self.signals, "dtype", type(self.signals).__name__)
+            raise DataError(f"signals of {found}", expected="an array of numbers", mend="mend SignalSet(signals=...)")
+        for name in ("groups", "names", "labels"):  # a list is as good, but cannot be indexed by rows
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name)))
         n = len(self.signals)
         for name in ("groups", "names", "observed", "labels", "attributes"):
             rows = getattr(self, name)
@@ -109,6 +122,55 @@ def assign_splits(groups: Iterable[str], *, val: float = 0.1, test: float = 0.1,
     n_val = max(least, round(val * len(unique))) if val else 0
     where = {g: "test" if i < n_test else "val" if i < n_test + n_val else "train" for i, g in enumerate(unique)}
     return np.asarray([where[group] for group in items.tolist()])
+
+
+def inspected(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Up to 512 rows, spread evenly."""
+    rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), INSPECTED)).astype(np.int64))
+    return np.asarray(values[rows])
+
+
+def check_labels(data: SignalSet, split: str) -> None:
+    """Holds labels against the names of the classes.
+
+    Raises:
+        DataError: for labels that are no indices of ``class_names``.
+    """
+    if data.labels is None:
+        return
+    labels, count = np.asarray(data.labels), len(data.class_names)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{split!r} has labels of shape {labels.shape} and type {labels.dtype}",
+            expected="whole numbers (n,)",
+            mend="mend SignalSet(labels=...)",
+        )
+    if not len(labels):
+        return
+    least, greatest = int(labels.min()), int(labels.max())
+    if least < 0 or greatest >= count:
+        raise DataError(
+            f"{split!r} has labels from {least} to {greatest}",
+            expected=f"indices of its {count} class_names, from 0",
+            mend="mend SignalSet(labels=..., class_names=...)",
+        )
+
+
+def check_apart(sets: Mapping[str, SignalSet]) -> None:
+    """Sees to it that no group is in two splits.
+
+    Raises:
+        DataError: with the first groups that are.
+    """
+    groups = {split: {str(group) for group in data.groups.tolist()} for split, data in sets.items()}
+    for first, second in combinations(groups, 2):
+        shared = sorted(groups[first] & groups[second])
+        if shared:
+            raise DataError(
+                f"{len(shared)} groups are in both {first} and {second} ({', '.join(shared[:3])})",
+                expected="none",
+                mend="vaegan.data.assign_splits keeps every group in one split",
+            )
 
 
 def check_corrupt(skipped: Sequence[Skipped], total: int, *, mend: str = "remove or repair them") -> None:

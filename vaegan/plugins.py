@@ -11,6 +11,8 @@ from typing import Any
 from vaegan.domain import Domain
 from vaegan.errors import UserError
 
+PARTS = ("summary", "domain", "model", "stages")
+"""What tells a recipe from what is none: its class stands above this module."""
 DOMAINS, RECIPES, STUDIES = "vaegan.domains", "vaegan.recipes", "vaegan.studies"
 
 
@@ -82,8 +84,12 @@ def recipes() -> dict[str, Any]:
     """Every recipe by its full name: an entry point holds one recipe, or a mapping from the second half of its name."""
     result: dict[str, Any] = {}
     for name, value in load_all(RECIPES).items():
-        if isinstance(value, Mapping):
-            result.update({f"{name}/{key}": recipe for key, recipe in value.items()})
-        else:
-            result[name] = value
+        several = (
+            {f"{name}/{key}": recipe for key, recipe in value.items()} if isinstance(value, Mapping) else {name: value}
+        )
+        for full, recipe in several.items():
+            if all(hasattr(recipe, part) for part in PARTS):
+                result[full] = recipe
+            else:
+                warnings.warn(f"the plug-in {full!r} is {type(recipe).__name__}, and no recipe; left out", stacklevel=2)
     return result

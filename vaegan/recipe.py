@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -145,7 +146,26 @@ def domain_on(domain: Domain, data: Path | None) -> Domain:
     """A domain with the same options on other data."""
     if is_dataclass(domain):
         return replace(domain, data=data)
+    _check_plain(domain)
     return type(domain)(data=data)
+
+
+def _check_plain(domain: Domain) -> None:
+    """A domain that is no dataclass has no options: they could neither be kept with a run nor be seen in its id.
+
+    Raises:
+        UserError: where it is made with more than ``data``.
+    """
+    known = inspect.signature(type(domain)).parameters
+    options = [
+        name for name, one in known.items() if name != "data" and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    if options:
+        raise UserError(
+            f"{type(domain).__name__} has options ({', '.join(options)}), but is no dataclass",
+            expected="options that are fields, so that they are kept with a run",
+            mend="make it a @dataclass(frozen=True) with these fields",
+        )
 
 
 BUDGET = ("samples", "minutes", "cpu_minutes", "log_every", "save_minutes")
@@ -155,7 +175,9 @@ def to_json(name: str, recipe: Recipe) -> dict[str, Any]:
     """A recipe under its name as JSON: what ``recipe.json`` holds, and replays."""
     domain = recipe.domain
     options: dict[str, Any] = {}
-    if is_dataclass(domain):
+    if not is_dataclass(domain):
+        _check_plain(domain)
+    else:
         options = {
             f.name: serial.encode(getattr(domain, f.name)) for f in fields(domain) if not f.metadata.get("asset")
         }

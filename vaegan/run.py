@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -307,6 +308,8 @@ def _check_finite(recording: Recording, *, gaps: bool = False) -> None:
     """
     if not np.issubdtype(recording.signals.dtype, np.floating):
         return
+    if gaps:
+        _tell_of_gaps(recording)
     blocks = np.nditer(recording.signals, ["external_loop", "buffered", "zerosize_ok"], buffersize=BLOCK)
     broken = sum(int(np.count_nonzero(np.isinf(block) if gaps else ~np.isfinite(block))) for block in blocks)
     if broken:
@@ -314,6 +317,30 @@ def _check_finite(recording: Recording, *, gaps: bool = False) -> None:
             f"{recording.path} holds {broken} values that are not finite",
             expected="numbers",
             mend="repair or cut them out first",
+        )
+
+
+def _tell_of_gaps(recording: Recording) -> None:
+    """Says what a network loses by gaps in some channels only: a sample is observed in all of them or not at all.
+
+    Raises:
+        DataError: where no sample is observed.
+    """
+    torn, anything = 0, not len(recording.signals)
+    for item in recording.signals:
+        step = max(1, BLOCK * item.shape[1] // max(1, item.size))  # a survey's mask is not held whole
+        for first in range(0, item.shape[1], step):
+            missing = np.isnan(item[:, first : first + step])
+            torn += int((missing.any(0) & ~missing.all(0)).sum())
+            anything = anything or not missing.all()
+    if not anything:
+        raise DataError(f"{recording.path} holds no sample that was observed", expected="something to restore from")
+    if torn:
+        warnings.warn(
+            f"{recording.path}: {torn} samples were observed in some channels only; they count as missing, and are filled, "
+            "in all channels",
+            UserWarning,
+            stacklevel=3,
         )
 
 

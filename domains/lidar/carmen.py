@@ -24,7 +24,7 @@ class Log:
     """A log with its scans.
 
     Attributes:
-        lines: all lines, without the line feeds that end them.
+        lines: all lines, without the line feeds between them; the last is empty where the file ends with one.
         rows: the line of each scan.
         ranges: the ranges of each scan in metres, as written; their number may differ from scan to scan.
         first: the angle of the first beam of each scan in radians, 0 ahead; -90 degrees where the message does not say.
@@ -49,19 +49,19 @@ def read_log(path: Path) -> Log:
         DataError: when it cannot be read, is cut off, or holds no scan.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read ({error})", expected="a whole CARMEN log", mend="give another file"
         ) from None
-    lines = tuple(content.decode("latin-1").removesuffix("\n").split("\n"))
+    lines = tuple(content.decode("latin-1").split("\n"))
     found = []
     for row, line in enumerate(lines):
         if _BEGINS.match(line):
             found.append((row, *_scan(line, f"{path}, line {row + 1}")))
     if not found:
         raise DataError(
-            f"{path} holds no laser scan in {len(lines)} lines",
+            f"{path} holds no laser scan in {len(lines) - (not lines[-1])} lines",
             expected=f"lines that begin with {', '.join(MESSAGES[:3])}",
             mend="give a CARMEN log",
         )
@@ -107,6 +107,6 @@ def write_log(log: Log, ranges: list[np.ndarray[Any, Any]], path: Path) -> Path:
             for text, value in zip(old, values, strict=True)
         ]
         lines[row] = "".join(words)
-    content = ("\n".join(lines) + "\n").encode("latin-1")
-    write_file(path, gzip.compress(content) if path.suffix == ".gz" else content)
+    content = "\n".join(lines).encode("latin-1")
+    write_file(path, gzip.compress(content) if path.suffix.lower() == ".gz" else content)
     return path

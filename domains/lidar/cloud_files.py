@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from domains.lidar.clouds import Cloud
+from domains.lidar.clouds import Cloud, is_packed
 from vaegan.files import write_file
 
 _LETTER = {"f": "F", "i": "I", "u": "U"}
@@ -22,9 +22,12 @@ def write_cloud(cloud: Cloud, path: Path) -> Path:
     if cloud.format in ("kitti", "nuscenes"):
         content = cloud.points.tobytes()
     else:
-        head = _pcd_head(cloud) if cloud.format == "pcd" else _ply_head(cloud)
-        content = head.encode("latin-1") + (_text(cloud) if cloud.ascii else cloud.points.tobytes())
-    write_file(path, gzip.compress(content, 6) if path.name.endswith(".gz") else content)
+        points = _text(cloud) if cloud.ascii else cloud.points.tobytes()
+        if cloud.format == "pcd":
+            content = _pcd_head(cloud).encode("latin-1") + points
+        else:
+            content = _ply_head(cloud).encode("latin-1") + cloud.before.content + points + cloud.after.content
+    write_file(path, gzip.compress(content, 6) if is_packed(path) else content)
     return path
 
 
@@ -33,6 +36,7 @@ def _pcd_head(cloud: Cloud) -> str:
     names = list(dtype.names or ())
     bases = [dtype[name].base for name in names]
     counts = [int(np.prod(dtype[name].shape, dtype=int)) for name in names]
+    width, height = cloud.size if cloud.size and cloud.size[0] * cloud.size[1] == count else (count, 1)
     lines = [
         "# .PCD v0.7 - Point Cloud Data file format",
         "VERSION 0.7",
@@ -40,8 +44,8 @@ def _pcd_head(cloud: Cloud) -> str:
         "SIZE " + " ".join(str(base.itemsize) for base in bases),
         "TYPE " + " ".join(_LETTER[base.kind] for base in bases),
         "COUNT " + " ".join(map(str, counts)),
-        f"WIDTH {count}",
-        "HEIGHT 1",
+        f"WIDTH {width}",
+        f"HEIGHT {height}",
         *(cloud.head or ("VIEWPOINT 0 0 0 1 0 0 0",)),
         f"POINTS {count}",
         f"DATA {'ascii' if cloud.ascii else 'binary'}",
@@ -53,9 +57,9 @@ def _ply_head(cloud: Cloud) -> str:
     dtype = cloud.points.dtype
     big = any(dtype[name].byteorder == ">" for name in dtype.names or ())
     form = "ascii" if cloud.ascii else "binary_big_endian" if big else "binary_little_endian"
-    lines = ["ply", f"format {form} 1.0", *cloud.head, f"element vertex {len(cloud.points)}"]
+    lines = ["ply", f"format {form} 1.0", *cloud.head, *cloud.before.lines, f"element vertex {len(cloud.points)}"]
     lines += [f"property {_PLY_NAMES[dtype[name].str[1:]]} {name}" for name in dtype.names or ()]
-    return "\n".join([*lines, "end_header"]) + "\n"
+    return "\n".join([*lines, *cloud.after.lines, "end_header"]) + "\n"
 
 
 def _text(cloud: Cloud) -> bytes:

@@ -1,5 +1,7 @@
 """Point clouds from files and back into them: KITTI ``.bin``, nuScenes ``.pcd.bin``, PCD v0.7 and PLY, each also gzipped.
 
+A PCD that was compressed comes back as plain binary.
+
 A cloud is a structured array with one record a point, fields in the file's own order, so that whatever stands beside
 x, y, z (ring, time, colour) comes back as it was.
 """
@@ -7,8 +9,10 @@ x, y, z (ring, time, colour) comes back as it was.
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,6 +38,19 @@ _PLY = {
 
 
 @dataclass(frozen=True)
+class Elements:
+    """Elements of a PLY that are no vertices.
+
+    Attributes:
+        lines: of the head.
+        content: as it stands in the file.
+    """
+
+    lines: tuple[str, ...] = ()
+    content: bytes = b""
+
+
+@dataclass(frozen=True)
 class Cloud:
     """A point cloud.
 
@@ -42,12 +59,18 @@ class Cloud:
         format: ``"kitti"``, ``"nuscenes"``, ``"pcd"`` or ``"ply"``.
         ascii: whether the file holds text.
         head: lines of a PCD's or PLY's head that say nothing of the points, kept as they were.
+        size: width and height of a PCD, which count as long as they fit the number of points.
+        before, after: elements of a PLY on either side of its vertices, as faces; whatever names vertices by their number
+            holds while points are only appended.
     """
 
     points: Array
     format: str
     ascii: bool = False
     head: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    before: Elements = Elements()
+    after: Elements = Elements()
 
     def xyz(self) -> Array:
         """(n, 3) float32, in metres."""
@@ -82,6 +105,11 @@ def ending(path: Path) -> str:
     return next((end for end in ENDINGS if name.endswith(end)), "")
 
 
+def is_packed(path: Path) -> bool:
+    """Whether the name says that a file is gzipped."""
+    return path.name.lower().endswith(".gz")
+
+
 def read_cloud(path: Path) -> Cloud:
     """Reads a point cloud.
 
@@ -91,7 +119,7 @@ def read_cloud(path: Path) -> Cloud:
     if not path.is_file():
         raise DataError(f"{path} does not exist", expected="a point cloud", mend="give another file")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
+        content = gzip.decompress(path.read_bytes()) if is_packed(path) else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error})", expected="a whole file", mend="give another file") from None
     kind = ending(path)
@@ -142,12 +170,16 @@ def _pcd(path: Path, content: bytes) -> Cloud:
         if words and not words[0].startswith("#"):
             head[words[0].upper()] = words[1:]
     try:
-        names, count = head["FIELDS"], int(head["POINTS"][0])
+        names, size = head["FIELDS"], None
+        if "WIDTH" in head:
+            size = int(head["WIDTH"][0]), int(head.get("HEIGHT", ["1"])[0])
+        # Some writers leave POINTS out, which says nothing that the size does not.
+        count = size[0] * size[1] if "POINTS" not in head and size else int(head["POINTS"][0])
         counts = [int(c) for c in head.get("COUNT", ["1"] * len(names))]
         kinds = [f"<{ {'F': 'f', 'I': 'i', 'U': 'u'}[t] }{s}" for t, s in zip(head["TYPE"], head["SIZE"], strict=True)]
         fields = [(n, k) if c == 1 else (n, k, (c,)) for n, k, c in zip(_unique(names), kinds, counts, strict=True)]
         dtype = np.dtype(fields)
-        form = head["DATA"][0]
+        form = head["DATA"][0].lower()
         if count < 0:
             raise ValueError(f"{count} points")
     except (KeyError, ValueError, IndexError, TypeError) as error:
@@ -163,12 +195,68 @@ def _pcd(path: Path, content: bytes) -> Cloud:
                 expected="all",
                 mend="get the whole file",
             )
-        return Cloud(np.frombuffer(content, dtype, count, at).copy(), "pcd", head=kept)
+        return Cloud(np.frombuffer(content, dtype, count, at).copy(), "pcd", head=kept, size=size)
     if form == "ascii":
-        return Cloud(_table(path, content[at:], dtype, count), "pcd", ascii=True, head=kept)
+        return Cloud(_table(path, content[at:], dtype, count), "pcd", ascii=True, head=kept, size=size)
+    if form == "binary_compressed":
+        return Cloud(_compressed(path, content[at:], dtype, count), "pcd", head=kept, size=size)
     raise DataError(
-        f"{path} is PCD DATA {form}", expected="ascii or binary", mend="convert it with pcl_convert_pcd_ascii_binary"
+        f"{path} is PCD DATA {form}",
+        expected="ascii, binary or binary_compressed",
+        mend="convert it with pcl_convert_pcd",
     )
+
+
+def _compressed(path: Path, content: bytes, dtype: np.dtype[Any], count: int) -> Array:
+    """The points of PCL's compressed form: two sizes, then the fields one after another, packed by LZF."""
+    packed, size = (int(number) for number in np.frombuffer(content[:8].ljust(8, b"\0"), "<u4"))
+    try:
+        if len(content) < 8 + packed or size != count * dtype.itemsize:
+            raise ValueError(f"{len(content)} bytes for {packed} packed and {size} unpacked ones")
+        fields = unpack_lzf(content[8 : 8 + packed], size)
+    except (ValueError, IndexError) as error:
+        raise DataError(
+            f"{path} holds packed points that cannot be read ({error})",
+            expected=f"{count} points of {dtype.itemsize} bytes",
+            mend="get the whole file",
+        ) from None
+    points, at = np.empty(count, dtype), 0
+    for name in dtype.names or ():
+        wide = int(np.prod(dtype[name].shape, dtype=int))
+        points[name] = np.frombuffer(fields, dtype[name].base, count * wide, at).reshape(count, *dtype[name].shape)
+        at += count * dtype[name].itemsize
+    return points
+
+
+def unpack_lzf(packed: bytes, size: int) -> bytes:
+    """What Lehmann's LibLZF packed: runs of literal bytes, and repetitions of earlier ones by length and distance.
+
+    Args:
+        packed: with the control bytes.
+        size: bytes that come out.
+
+    Raises:
+        ValueError, IndexError: when others come out, or a repetition begins before the first byte.
+    """
+    out, at = bytearray(), 0
+    while at < len(packed) and len(out) <= size:
+        control, at = packed[at], at + 1
+        if control < 32:
+            out += packed[at : at + control + 1]
+            at += control + 1
+            continue
+        length = control >> 5
+        if length == 7:
+            length, at = length + packed[at], at + 1
+        back = ((control & 31) << 8) + packed[at] + 1
+        length, at = length + 2, at + 1
+        if back > len(out):
+            raise ValueError(f"a repetition from {back} bytes back after {len(out)}")
+        start = len(out) - back
+        out += (out[start : start + length] * (1 + length // back))[:length]  # it may reach into what it writes
+    if len(out) != size:
+        raise ValueError(f"{len(out)} bytes instead of {size}")
+    return bytes(out)
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -228,52 +316,118 @@ def _whole(word: bytes) -> int:
         return int(float(word))
 
 
+@dataclass(frozen=True)
+class _Element:
+    """An element of a PLY's head: its name, how many there are, and the words of each property behind ``property``."""
+
+    name: str
+    count: int
+    properties: tuple[tuple[str, ...], ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return f"element {self.name} {self.count}", *(f"property {' '.join(words)}" for words in self.properties)
+
+
 def _ply(path: Path, content: bytes) -> Cloud:
-    end = content.find(b"end_header")
-    at = content.find(b"\n", end) + 1
-    lines = content[: max(end, 0)].decode("latin-1").splitlines()
-    if end < 0 or not lines or lines[0].strip() != "ply":
+    end = re.search(rb"^end_header[ \t]*\r?(?:\n|\Z)", content, re.MULTILINE)  # a comment may hold the word too
+    lines = content[: end.start() if end else 0].decode("latin-1").splitlines()
+    if end is None or not lines or lines[0].strip() != "ply":
         raise DataError(f"{path} has no PLY head", expected="a PLY file", mend="give another file")
     try:
-        form, count, fields = _ply_head(lines)
+        form, elements = _ply_head(lines)
+        place = [element.name for element in elements].index("vertex")
+        count = elements[place].count
         order = ">" if form == "binary_big_endian" else "<"
-        dtype = np.dtype([(name, order + kind) for name, kind in fields])
+        if any(words[0] == "list" for words in elements[place].properties):
+            raise ValueError("a list for each vertex")
+        dtype = np.dtype([(words[1], order + _PLY[words[0]]) for words in elements[place].properties])
     except (IndexError, KeyError, ValueError) as error:
         raise DataError(
             f"{path} has a PLY head that cannot be read ({error})",
-            expected="vertices first, of plain numbers",
+            expected="vertices of plain numbers",
             mend="repair or convert it",
         ) from None
     _need_xyz(path, dtype)
-    kept = tuple(line for line in lines if line.startswith(("comment", "obj_info")))
-    if form == "ascii":
-        return Cloud(_table(path, content[at:], dtype, count), "ply", ascii=True, head=kept)
-    if len(content) - at < count * dtype.itemsize:
+    start = at = end.end()
+    try:
+        for element in elements[:place]:
+            at = _past_lines(content, at, element.count) if form == "ascii" else _past(content, at, element, order)
+    except (IndexError, KeyError, ValueError) as error:
         raise DataError(
-            f"{path} holds {(len(content) - at) // dtype.itemsize} of {count} points",
-            expected="all",
-            mend="get it whole",
-        )
-    return Cloud(np.frombuffer(content, dtype, count, at).copy(), "ply", head=kept)
+            f"{path} holds a {element.name} that cannot be read ({error})",
+            expected=f"{element.count} of them before the vertices",
+            mend="get the whole file",
+        ) from None
+    if form == "ascii":
+        points = _table(path, content[at:], dtype, count)
+        beyond = next(islice(re.finditer(rb"\S+", content[at:]), count * len(dtype.names or ()), None), None)
+        rest = content[at + beyond.start() :] if beyond else b""
+    else:
+        if len(content) - at < count * dtype.itemsize:
+            raise DataError(
+                f"{path} holds {(len(content) - at) // dtype.itemsize} of {count} points",
+                expected="all",
+                mend="get it whole",
+            )
+        points = np.frombuffer(content, dtype, count, at).copy()
+        rest = content[at + count * dtype.itemsize :]
+    before, after = elements[:place], elements[place + 1 :]
+    return Cloud(
+        points,
+        "ply",
+        ascii=form == "ascii",
+        head=tuple(line for line in lines if line.startswith(("comment", "obj_info"))),
+        before=Elements(tuple(line for element in before for line in element.lines), content[start:at]),
+        after=Elements(tuple(line for element in after for line in element.lines), rest if after else b""),
+    )
 
 
-def _ply_head(lines: list[str]) -> tuple[str, int, list[tuple[str, str]]]:
-    """The format, the number of vertices, and the name and numpy's type of each of their properties.
+def _ply_head(lines: list[str]) -> tuple[str, list[_Element]]:
+    """The format and the elements.
 
     Raises:
-        IndexError, KeyError, ValueError: for other lines than PLY's, and elements before the vertices.
+        IndexError, ValueError: for other lines than PLY's.
     """
-    form, count, element, fields = "", 0, "", []
+    form, elements = "", list[_Element]()
     for words in (line.split() for line in lines):
         if words[:1] == ["format"]:
             form = words[1]
         elif words[:1] == ["element"]:
-            if not element and words[1] != "vertex":
-                raise ValueError(f"it begins with {words[1]}")
-            element = words[1]
-            count = int(words[2]) if element == "vertex" else count
-        elif words[:1] == ["property"] and element == "vertex":
-            fields.append((words[2], _PLY[words[1]]))
-    if form not in ("ascii", "binary_little_endian", "binary_big_endian") or count < 0:
-        raise ValueError(f"format {form or 'not stated'}, {count} vertices")
-    return form, count, fields
+            elements.append(_Element(words[1], int(words[2]), ()))
+        elif words[:1] == ["property"]:
+            elements[-1] = replace(elements[-1], properties=(*elements[-1].properties, tuple(words[1:])))
+    if form not in ("ascii", "binary_little_endian", "binary_big_endian"):
+        raise ValueError(f"format {form or 'not stated'}")
+    if any(element.count < 0 for element in elements):
+        raise ValueError(f"{min(element.count for element in elements)} of an element")
+    return form, elements
+
+
+def _past_lines(content: bytes, at: int, count: int) -> int:
+    """Where so many lines end."""
+    for _ in range(count):
+        at = content.index(b"\n", at) + 1
+    return at
+
+
+def _past(content: bytes, at: int, element: _Element, order: str) -> int:
+    """Where an element ends in a binary PLY, of whose lists each says its length.
+
+    Raises:
+        IndexError, KeyError, ValueError: for unknown types, and where the file ends first.
+    """
+    if all(words[0] != "list" for words in element.properties):
+        at += element.count * sum(np.dtype(_PLY[words[0]]).itemsize for words in element.properties)
+    else:
+        for _ in range(element.count):
+            for kind, *rest in element.properties:
+                length = 1
+                if kind == "list":
+                    number, kind = np.dtype(order + _PLY[rest[0]]), rest[1]
+                    length = int(np.frombuffer(content, number, 1, at)[0])
+                    at += number.itemsize
+                at += length * np.dtype(_PLY[kind]).itemsize
+    if at > len(content):
+        raise ValueError("the file ends first")
+    return at

@@ -15,7 +15,8 @@ from vaegan.errors import DataError
 
 BAGS = (".bag", ".db3", ".mcap")
 """Endings of ROS bags."""
-ENDINGS = (".log", ".gz", ".clf", ".json", *BAGS)
+JSON = (".json", ".jsonl")
+ENDINGS = (".log", ".gz", ".clf", *JSON, *BAGS)
 _PILE = 0.995
 _TIE = 1e-3
 """Shares of a step: angles this close to the middle between two beams lie there; messages state them as float32."""
@@ -26,9 +27,9 @@ class Scan:
     """One scan of a planar scanner.
 
     Attributes:
-        ranges: in metres, anticlockwise; NaN where nothing came back, or what came back is not valid.
+        ranges: in metres, in the order of the file; NaN where nothing came back, or what came back is not valid.
         first: the angle of the first beam in radians, 0 ahead.
-        beam: the angle from one beam to the next in radians, above 0.
+        beam: the angle from one beam to the next in radians, below 0 for a scan that goes clockwise.
         miss: what the file holds for a beam without echo.
     """
 
@@ -40,7 +41,8 @@ class Scan:
     @property
     def turns(self) -> bool:
         """Whether the scanner turns fully, so that the last beam neighbours the first."""
-        return abs(len(self.ranges) * self.beam - 2 * np.pi) < 1.5 * self.beam
+        beam = abs(self.beam)
+        return abs(len(self.ranges) * beam - 2 * np.pi) < 1.5 * beam
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ class Scans:
         scans: of them.
         format: ``"carmen"``, ``"laserscan"`` or ``"rosbag"``.
         source: what the file is written back from: the log, or the messages as dictionaries.
+        lines: whether each message stood on a line of its own (JSON lines).
     """
 
     scans: tuple[Scan, ...]
     format: str
     source: Any
+    lines: bool = False
 
 
 def read_scans(path: Path) -> Scans:
@@ -66,14 +70,14 @@ def read_scans(path: Path) -> Scans:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist", expected="a file of scans", mend="give another path with --data")
-    if path.is_dir() or path.suffix in BAGS:
+    if path.is_dir() or path.suffix.lower() in BAGS:
         messages = tuple(_bag(path))
         if not messages:
             raise DataError(
                 f"{path} holds no LaserScan", expected="a bag with sensor_msgs/LaserScan", mend="give another bag"
             )
         return Scans(tuple(laser_scan(message, str(path)) for message in messages), "rosbag", messages)
-    if path.suffix == ".json":
+    if path.suffix.lower() in JSON:
         return _from_json(path)
     log = read_log(path)
     return Scans(tuple(_carmen_scans(log)), "carmen", log)
@@ -91,16 +95,19 @@ def _carmen_scans(log: Log) -> Iterator[Scan]:
 def _miss_levels(ranges: Sequence[np.ndarray[Any, Any]]) -> dict[int, float]:
     """For each number of beams the range from which on nothing came back: where a log's values pile up at its maximum.
 
-    CARMEN has no word for a beam without echo: loggers write the scanner's farthest range, and none says which that is.
+    CARMEN has no word for a beam without echo: loggers write the scanner's farthest range, and none says which that is. At
+    least half of the pile is one and the same number; a far wall is not so even.
     """
     levels = {}
     for count in {len(values) for values in ranges}:
         values = np.concatenate([v for v in ranges if len(v) == count])
         values = values[np.isfinite(values)]
         top = values.max(initial=0.0)
-        at_top = int((values >= _PILE * top).sum())
+        _, same = np.unique(values[values >= _PILE * top], return_counts=True)
+        at_top = int(same.sum())
         below = int(((values >= (2 * _PILE - 1) * top) & (values < _PILE * top)).sum())
-        levels[count] = _PILE * top if at_top >= 3 and at_top > 5 * below else np.inf
+        piled = at_top >= 3 and at_top > 5 * below and 2 * int(same.max()) >= at_top
+        levels[count] = _PILE * top if piled else np.inf
     return levels
 
 
@@ -120,7 +127,7 @@ def laser_scan(message: Mapping[str, Any], where: str = "LaserScan") -> Scan:
         ranges = np.asarray([np.nan if r is None else r for r in message["ranges"]], dtype=np.float64)
         first, beam = float(message["angle_min"]), float(message["angle_increment"])
         low, high = float(message.get("range_min", 0.0)), float(message.get("range_max", np.inf))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # whole numbers of JSON have no end
         raise DataError(f"{where} cannot be read ({error})", expected="numbers", mend="repair it") from None
     if ranges.ndim != 1 or len(ranges) < 2 or not np.isfinite([first, beam]).all() or beam == 0:
         raise DataError(
@@ -132,12 +139,12 @@ def laser_scan(message: Mapping[str, Any], where: str = "LaserScan") -> Scan:
 
 def _from_json(path: Path) -> Scans:
     """One dictionary, a list of them, or a dictionary a line."""
-    text = path.read_bytes()
+    text, lines = path.read_bytes(), False
     try:
-        content = json.loads(text)
+        content = _parsed(text)
     except ValueError:
         try:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+            content, lines = [_parsed(line) for line in text.splitlines() if line.strip()], True
         except ValueError as error:
             raise DataError(
                 f"{path} is no JSON ({error})", expected="LaserScan dictionaries", mend="repair it"
@@ -148,7 +155,19 @@ def _from_json(path: Path) -> Scans:
             f"{path} holds no LaserScan", expected="a dictionary, or a list of them", mend="give another file"
         )
     scans = tuple(laser_scan(message, f"{path}, scan {i + 1}") for i, message in enumerate(messages))
-    return Scans(scans, "laserscan", content)
+    return Scans(scans, "laserscan", content, lines)
+
+
+def _parsed(text: bytes) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        ValueError: for any other text, also one of brackets without end.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("brackets within brackets") from None
 
 
 def _bag(path: Path) -> Iterator[dict[str, Any]]:
@@ -161,7 +180,6 @@ def _bag(path: Path) -> Iterator[dict[str, Any]]:
             expected="the extra ros",
             mend="pip install 'vaegan[ros]'",
         ) from None
-    from rosbags.highlevel.anyreader import AnyReaderError
     from rosbags.typesys import Stores, get_typestore
 
     try:
@@ -169,8 +187,9 @@ def _bag(path: Path) -> Iterator[dict[str, Any]]:
             wanted = [c for c in reader.connections if c.msgtype == "sensor_msgs/msg/LaserScan"]
             for connection, _, raw in reader.messages(connections=wanted) if wanted else ():
                 yield _dictionary(reader.deserialize(raw, connection.msgtype))
-    except (AnyReaderError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error})", expected="a ROS bag", mend="give another file") from None
+    except Exception as error:  # of a broken bag the readers raise whatever they stumble over
+        told = " ".join(str(error).split()) or type(error).__name__  # a broken metadata.yaml is told of in eight lines
+        raise DataError(f"{path} cannot be read ({told})", expected="a ROS bag", mend="give another file") from None
 
 
 def _dictionary(message: Any) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _INDEX_BITS = 32
+AHEAD = math.radians(5)
+"""Radians: points this close to where rings begin do not tell which ring is theirs."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,31 @@ def spherical_rows(
     return place.long().clamp(0, rows - 1), (place >= 0) & (place < rows)
 
 
-def unfolded_rings(xyz: Float[Tensor, "points 3"]) -> Int[Tensor, " points"]:
-    """The ring of each point of a cloud whose rings follow each other, each from azimuth 0 on (scan unfolding).
+def unfolded_rings(xyz: Float[Tensor, "points 3"], start: float = 0.0) -> Int[Tensor, " points"]:
+    """The ring of each point of a cloud whose rings follow each other, each anticlockwise from one azimuth (scan unfolding).
 
-    A new ring begins where a point behind the azimuth 0 is followed by one before it, as in KITTI's files.
+    A new ring begins where the azimuth falls back by more than a quarter of a turn, as at azimuth 0 in KITTI's files.
+    Points within 5 degrees of where rings begin are not asked, since noise takes them to either side, nor those within 0.1 m
+    of the axis, which lie anywhere.
+
+    Args:
+        xyz: points in metres.
+        start: the azimuth from which on rings go, in radians.
     """
-    side = xyz[:, 1] >= 0
-    ahead = xyz[:, 0] > 0
+    turn = torch.atan2(xyz[:, 1], xyz[:, 0])
+    if start:
+        turn = (turn - start + math.pi).remainder(2 * math.pi) - math.pi
+    clear = torch.nonzero((turn.abs() > AHEAD) & (torch.hypot(xyz[:, 0], xyz[:, 1]) > 0.1))[:, 0]
+    phase = torch.where(turn < 0, turn + 2 * math.pi, turn)[clear]
+    falls = torch.nonzero(phase[:-1] - phase[1:] > 0.5 * math.pi)[:, 0]
+    last, first = clear[falls], clear[falls + 1]
+    # Between the two the ring begins with the first point that has come round.
+    around = torch.nonzero(turn >= 0)[:, 0]
+    if len(around):
+        place = torch.searchsorted(around, last, right=True).clamp(max=len(around) - 1)
+        first = torch.where(around[place] > last, torch.minimum(around[place], first), first)
     begins = torch.zeros(len(xyz), dtype=torch.long, device=xyz.device)
-    begins[1:] = (side[1:] & ~side[:-1] & ahead[1:] & ahead[:-1]).long()
+    begins[first] = 1
     return begins.cumsum(0)
 
 

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from domains.lidar.carmen import write_log
-from domains.lidar.planar import BAGS, Scan, Scans
+from domains.lidar.planar import BAGS, JSON, Scan, Scans
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 from vaegan.files import write_file
+
+_DIGITS = 4
+"""Decimals of the ranges in JSON: tenths of a millimetre."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ def write_scans(recording: Recording, path: Path, *, longest_gap: int, far: floa
         return write_log(kept.scans.source, originals, path)
     if kept.scans.format == "laserscan":
         return _write_json(kept.scans, restored, path)
-    path = path.with_suffix(".json") if path.suffix in BAGS else path
-    path = path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
+    path = path.with_suffix(".json") if path.suffix.lower() in BAGS else path
+    path = path if path.suffix.lower() in JSON else path.with_name(f"{path.name}.json")
     messages = [_listed(message) for message in kept.scans.source]
     return _write_json(Scans(kept.scans.scans, "laserscan", messages), restored, path)
 
@@ -126,9 +129,28 @@ def _write_json(scans: Scans, restored: list[np.ndarray[Any, Any]], path: Path) 
     messages = content if isinstance(content, list) else [content]
     written = []
     for message, values in zip(messages, restored, strict=True):
-        old = message["ranges"]
         low, high = float(message.get("range_min", 0.0)), float(message.get("range_max", np.inf))
-        new = [old[k] if np.isnan(v) else min(max(round(float(v), 4), low), high) for k, v in enumerate(values)]
-        written.append({**message, "ranges": [None if v is None or np.isnan(v) else v for v in new]})
-    write_file(path, json.dumps(written if isinstance(content, list) else written[0]).encode())
+        pairs = zip(message["ranges"], values.tolist(), strict=True)
+        written.append({**message, "ranges": [_range(old, value, low, high) for old, value in pairs]})
+    if scans.lines:
+        text = "".join(f"{json.dumps(message)}\n" for message in written)
+    else:
+        text = json.dumps(written if isinstance(content, list) else written[0])
+    write_file(path, text.encode())
     return path
+
+
+def _range(old: Any, value: float, low: float, high: float) -> Any:
+    """What stands for one beam: the old word where it says the same within the decimals, ``None`` for NaN.
+
+    Args:
+        old: of the message, in metres: a number, also as a string, or ``None``.
+        value: restored, in metres; NaN where the old one stays.
+        low, high: valid ranges in metres.
+    """
+    before = np.nan if old is None else float(old)
+    if np.isnan(value):
+        return None if np.isnan(before) else old
+    if low <= before <= high and abs(before - value) <= 0.5 * 10.0**-_DIGITS:
+        return old
+    return min(max(round(value, _DIGITS), low), high)

@@ -31,7 +31,7 @@ from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.signal import Axis, SignalSpec
 
-_REVISION = 3  # to be raised when decoding changes, so that older caches are left alone
+_REVISION = 4  # to be raised when decoding changes, so that older caches are left alone
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PlanarScans(Domain):
     A beam without echo is a gap (NaN), never a distance. The axis wraps only where the scanner turns fully.
 
     Args:
-        data: a CARMEN log, a JSON file of LaserScan dictionaries, a ROS bag, or a folder of these (searched
+        data: a CARMEN log, a file of LaserScan dictionaries (JSON or JSON lines), a ROS bag, or a folder of these (searched
             recursively, one sequence a file, named by its path where two names are the same); ``None`` for simulated rooms.
         beams: of one item; scans with more are thinned to this grid.
         view: field of view of one item, in degrees; 360 for a scanner that turns fully.
@@ -188,7 +188,9 @@ class PlanarScans(Domain):
             raise DataError(f"{self.data} does not exist", expected="a log or a folder", mend="give another --data")
         if self.data.is_file():
             return {_sequence(self.data): self.data}
-        found = sorted(p for p in self.data.rglob("*") if p.is_file() and p.suffix in ENDINGS and p.name[0] != ".")
+        found = sorted(
+            p for p in self.data.rglob("*") if p.is_file() and p.suffix.lower() in ENDINGS and p.name[0] != "."
+        )
         if not found:
             raise DataError(
                 f"{self.data} holds no scans",
@@ -241,5 +243,5 @@ class PlanarScans(Domain):
 
 def _sequence(path: Path) -> str:
     """The name of a file without its endings and the word that logs carry."""
-    name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    name = (path.stem if path.suffix.lower() == ".gz" else path.name).rsplit(".", 1)[0]
     return name.removesuffix("-corrected").removesuffix(".gfs")

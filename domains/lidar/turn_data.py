@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from domains.lidar.clouds import read_cloud
-from domains.lidar.turn_files import Raster, image_of
+from domains.lidar.turn_files import DOUBTED, Raster, image_of
 from vaegan.data import Skipped, check_corrupt
 from vaegan.errors import DataError
 
@@ -29,23 +30,28 @@ HDL64 = (
 def decode_turns(paths: Sequence[tuple[Path, str]], raster: Raster) -> dict[str, np.ndarray[Any, Any]]:
     """Signals (n, 2, rows, columns) in metres and reflectances, NaN where there is none, and the sequence of each.
 
+    One warning counts the clouds whose rings could not be trusted.
+
     Raises:
         DataError: when more than 5 % of the files cannot be read.
     """
-    signals, sequences, skipped = [], [], []
+    signals, sequences, skipped, doubted = [], [], [], []
     for path, sequence in paths:
         try:
-            images = (
-                prepared(path, raster)
-                if path.suffix == ".npz"
-                else image_of(read_cloud(path), raster, str(path))[0][None]
-            )
+            if path.suffix.lower() == ".npz":
+                images = prepared(path, raster)
+            else:
+                image, turn = image_of(read_cloud(path), raster, str(path))
+                images = image[None]
+                doubted += [path] if turn.doubted else []
         except DataError as error:
             skipped.append(Skipped(path.name, str(error)))
             continue
         signals.append(images.astype(np.float32))
         sequences += [sequence] * len(images)
     check_corrupt(skipped, len(paths), mend="remove or repair them, or give other turns with --data")
+    if doubted:
+        warnings.warn(f"{len(doubted)} of {len(paths)} files, the first {doubted[0]}: {DOUBTED}", stacklevel=2)
     told = json.dumps([[item.name, item.reason] for item in skipped]).encode()
     return {
         "signals": np.concatenate(signals),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,8 @@ import torch
 
 from domains.lidar.cloud_files import write_cloud
 from domains.lidar.clouds import INTENSITY, RING, Array, Cloud, ending, read_cloud
-from domains.lidar.projection import Projected, directions, project, spherical_rows, unfolded_rings
+from domains.lidar.projection import Projected, directions, project, spherical_rows
+from domains.lidar.rings import APART, Order, by_order
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 
@@ -19,6 +21,12 @@ Layout = Literal["auto", "rings", "spherical"]
 
 UNCHANGED = 5e-4
 """Metres: a range that comes back this close is the observed one (a float's rounding on the way through model units)."""
+DOUBTED = (
+    f"rings by the order of points mix elevations more than {APART:g} degrees apart; rows are even steps of elevation"
+)
+"""What is said where :attr:`Turn.doubted`."""
+_APPENDED = np.radians(0.02)
+"""Radians: three of four filled points of an earlier restoration stand this close to the elevation of a row."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,8 @@ class Raster:
         rows, columns: of the image.
         far: ranges from here on fall out, in metres.
         layout: rows are the laser's rings (``"rings"``) or even steps of elevation (``"spherical"``); ``"auto"`` takes
-            rings where the file states them or they can be told from the order of the points. More rings than rows are
-            an error.
+            rings where the file states them or they can be told from the order of the points and their elevations. More
+            rings than rows are an error.
         up, down: elevations of the image's upper and lower edge for ``"spherical"``, in radians.
         elevations: of the rows where the points do not tell, in radians.
     """
@@ -54,6 +62,7 @@ class Turn:
         elevations: of each row, in radians.
         layout: the one that was taken.
         kept: points that are finite, not at the origin and nearer than the farthest range.
+        doubted: whether the order of the points told of rings and their elevations spoke against it.
     """
 
     cloud: Cloud
@@ -61,6 +70,7 @@ class Turn:
     elevations: Array
     layout: str
     kept: int
+    doubted: bool = False
 
 
 def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
@@ -76,11 +86,13 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
     points = cloud.xyz()
     finite = np.isfinite(points).all(axis=1)
     xyz = torch.from_numpy(np.where(finite[:, None], points, 0.0).astype(np.float32))
-    rings = _rings(cloud, xyz, raster.rows, name) if raster.layout != "spherical" else None
+    rings, elevations, doubted = (
+        (None, None, False) if raster.layout == "spherical" else _rings(cloud, xyz, raster, name)
+    )
     if raster.layout == "rings" and rings is None:
         raise DataError(
             f"the rings of {name} cannot be told",
-            expected=f"a field {RING[0]}, or rings one after another",
+            expected=f"a field {RING[0]}, or rings one after another, each at an elevation of its own",
             mend="set --domain.layout spherical",
         )
     if rings is None:
@@ -99,35 +111,78 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
             + ("" if rings is not None else " within the field of view"),
             mend="set --domain.far, --domain.up and --domain.down",
         )
-    elevations = _elevations(xyz.numpy(), winner, raster, rings is not None)
-    return found.image[0].numpy(), Turn(
-        cloud, winner, elevations, "rings" if rings is not None else "spherical", int(finite.sum())
-    )
+    if elevations is None:
+        elevations = _elevations(xyz.numpy(), winner, raster, rings is not None)
+    layout = "spherical" if rings is None else "rings"
+    return found.image[0].numpy(), Turn(cloud, winner, elevations, layout, int(finite.sum()), doubted)
 
 
-def _rings(cloud: Cloud, xyz: torch.Tensor, rows: int, name: str) -> torch.Tensor | None:
+def _rings(
+    cloud: Cloud, xyz: torch.Tensor, raster: Raster, name: str
+) -> tuple[torch.Tensor | None, Array | None, bool]:
     """The row of each point by its ring, from the topmost ring down; ``None`` where rings cannot be told.
 
-    A sensor is taken to have as many rings as the least divisor of ``rows`` that holds their numbers, so that a ring without
+    A sensor is taken to have as many rings as the least divisor of the rows that holds their numbers, so that a ring without
     any echo in one turn, as under an open sky, leaves its rows empty and all others where they are. Where rings are told
     from the order of the points, such a ring is unknown.
+
+    Returns:
+        The rows; their elevations in radians where the cloud was restored before, as those were then; and whether the order
+        of the points told of rings and their elevations speak against it.
 
     Raises:
         DataError: for more rings than rows.
     """
     field = cloud.named(RING)
-    ring = unfolded_rings(xyz) if field is None else torch.from_numpy(_from_zero(cloud.points[field], rows))
+    if field is not None:
+        ring = torch.from_numpy(_from_zero(cloud.points[field], raster.rows))
+    else:
+        order = by_order(xyz, raster.rows)
+        if order is None:
+            return None, None, False
+        again = _restored_before(order, xyz, raster)
+        if again is not None:
+            return *again, False
+        if not order.sound:
+            return None, None, int(order.ring.max()) > 1  # two rings are one crossing, as of any order
+        ring = order.ring
     least = int(ring.max()) + 1
     if least < 2 or (field is None and len(xyz) < 100 * least):  # not the order of a turning scanner
-        return None
-    if least > rows:
+        return None, None, False
+    if least > raster.rows:
         raise DataError(
             f"{name} has {least} rings",
-            expected=f"at most {rows}, the rows of the range image",
+            expected=f"at most {raster.rows}, the rows of the range image",
             mend="set --domain.rows to the rings of the sensor, or --domain.layout spherical",
         )
+    return _rows_of(ring, xyz, raster.rows), None, False
+
+
+def _rows_of(ring: torch.Tensor, xyz: torch.Tensor, rows: int) -> torch.Tensor:
+    least = int(ring.max()) + 1
     count = next(number for number in range(least, rows + 1) if rows % number == 0)
     return (ring if _downward(ring, xyz) else count - 1 - ring) * (rows // count)
+
+
+def _restored_before(order: Order, xyz: torch.Tensor, raster: Raster) -> tuple[torch.Tensor, Array] | None:
+    """The rows of a cloud that :func:`restored_cloud` appended points to, and their elevations before; ``None`` for others.
+
+    A file without a field for rings does not say where its own points end. The first ones, whose rings stand in order, give
+    the elevations of the rows; appended points stand at exactly these, which nothing else does.
+    """
+    head, own = order.ring[: order.own], xyz[: order.own]
+    if order.own == len(xyz) or not len(head) or not 2 <= int(head.max()) + 1 <= min(raster.rows, len(head) // 100):
+        return None
+    row = _rows_of(head, own, raster.rows)
+    size = (raster.rows, raster.columns)
+    winner = project(own[None], own.new_zeros(1, len(own), 0), row[None], size, far=raster.far).winner[0].numpy()
+    elevations = _elevations(own.numpy(), winner, raster, True)
+    x, y, z = xyz[order.own :].numpy().T
+    tilt, upward = np.arctan2(z, np.hypot(x, y)), np.argsort(elevations)
+    nearest = upward[np.searchsorted((elevations[upward][1:] + elevations[upward][:-1]) / 2, tilt)]
+    if np.quantile(np.abs(elevations[nearest] - tilt), 0.75) > _APPENDED:
+        return None
+    return torch.cat([row, torch.from_numpy(nearest)]), elevations
 
 
 def _from_zero(numbers: Array, rows: int) -> Array:
@@ -181,12 +236,14 @@ def nominal_spherical(raster: Raster) -> Array:
 
 
 def read_turn(path: Path, raster: Raster, *, reflectance: bool) -> Recording:
-    """A file as a recording of one range image.
+    """A file as a recording of one range image; a warning says where its rings could not be trusted.
 
     Raises:
         DataError: see :func:`domains.lidar.clouds.read_cloud` and :func:`image_of`.
     """
     image, turn = image_of(read_cloud(path), raster, str(path))
+    if turn.doubted:
+        warnings.warn(f"{path}: {DOUBTED}, as by --domain.layout spherical", stacklevel=2)
     signals = image[None] if reflectance else image[None, :1]
     return Recording(signals.astype(np.float32), path, turn.cloud.format, (turn, signals.astype(np.float32)))
 
@@ -197,7 +254,8 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     The points of the file keep their order, ring and time. Those that stand in the image and whose range was
     changed by more than half a millimetre move along their ray; all others, also those that a nearer point hides,
     stay as they are. Behind them come the points of filled pixels: those without a point which in their column or row
-    lie between two observed ones at most ``longest_gap`` pixels apart. What the file says of points beside place,
+    lie between two observed ones at most ``longest_gap`` pixels apart; they go ring by ring, each from azimuth 0
+    anticlockwise, so that a file without a field for rings can be read again. What the file says of points beside place,
     intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column.
 
     Returns:
@@ -216,27 +274,37 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     share = (new[changed] / old[changed]).astype(np.float64)
     for name in ("x", "y", "z"):
         points[name][index] = points[name][index] * share
-    added = between(seen, longest_gap) & (new > 0)
+    added = _unfolded(between(seen, longest_gap) & (new > 0), turn.winner)
     intensity, ring = turn.cloud.named(INTENSITY), turn.cloud.named(RING)
     stated = {"x", "y", "z", ring, intensity if len(signals) > 1 else None}
-    extra = np.zeros(int(added.sum()), points.dtype)
+    extra = np.zeros(len(added[0]), points.dtype)
     if set(points.dtype.names or ()) - stated:  # else the neighbours need not be looked for
         extra = turn.cloud.points[_beside(turn.winner, longest_gap)[added]]
     rays = directions(torch.from_numpy(turn.elevations), seen.shape[1]).numpy()
     for name, ray in zip(("x", "y", "z"), rays, strict=True):
         extra[name] = new[added] * ray[added]
-    rows = np.nonzero(added)[0]
     if intensity is not None and len(signals) > 1:
         shade = np.clip(signals[1][added], 0.0, 1.0) * turn.cloud.full_scale()
         extra[intensity] = np.rint(shade) if points.dtype[intensity].kind in "iu" else shade
     if ring is not None:
-        extra[ring] = _ring_of_rows(turn, ring)[rows]
+        extra[ring] = _ring_of_rows(turn, ring)[added[0]]
     filled = np.concatenate([np.zeros(len(points), bool), np.ones(len(extra), bool)])
+    whole = np.concatenate([points, extra]).astype(points.dtype, copy=False)  # in the file's own order of bytes
     return (
-        replace(turn.cloud, points=np.concatenate([points, extra])),
+        replace(turn.cloud, points=whole),
         filled,
         np.concatenate([moved, np.zeros(len(extra), bool)]),
     )
+
+
+def _unfolded(added: Array, winner: Array) -> tuple[Array, Array]:
+    """Rows and columns of pixels in the order in which a file of rings holds its points, the last row first if it does."""
+    columns = added.shape[1]
+    course = (columns // 2 - 1 - np.arange(columns)) % columns  # from azimuth 0 on, to the left
+    known = np.flatnonzero((winner >= 0).any(axis=1))
+    order = np.arange(len(added))[:: 1 if winner[known[0]].max() <= winner[known[-1]].max() else -1]
+    row, column = np.nonzero(added[order][:, course])
+    return order[row], course[column]
 
 
 def _beside(winner: Array, longest: int) -> Array:
@@ -301,4 +369,4 @@ def write_marked(recording: Recording, path: Path, *, longest_gap: int, far: flo
         points[name] = cloud.points[name]
     points["filled"], points["moved"] = filled, moved
     little = points.astype(points.dtype.newbyteorder("<"))
-    return write_cloud(Cloud(little, "pcd", head=cloud.head if cloud.format == "pcd" else ()), path)
+    return write_cloud(Cloud(little, "pcd", head=cloud.head if cloud.format == "pcd" else (), size=cloud.size), path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 from domains.lidar import degradations as happens
 from domains.lidar import generation, metrics, raydrop, suite, weather
 from domains.lidar.baselines import turn_baselines
-from domains.lidar.clouds import ending
+from domains.lidar.clouds import ending, is_packed
 from domains.lidar.degradations import REFLECTED
 from domains.lidar.ranges import Encoding, RangeCode
 from domains.lidar.sequences import split_sequences
@@ -33,7 +34,9 @@ from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.signal import Axis, SignalSpec
 
-_REVISION = 2  # to be raised when decoding changes, so that older caches are left alone
+_REVISION = 3  # to be raised when decoding changes, so that older caches are left alone
+_INNER = ("velodyne_points", "velodyne", "data")
+"""Folders inside a drive of KITTI, KITTI-360 or SemanticKITTI, which name none."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,9 @@ class Turns(Domain):
     (NaN). The azimuth wraps around.
 
     Args:
-        data: a folder (searched recursively, one sequence a sub-folder) of ``.bin``, ``.pcd.bin``, ``.pcd`` or ``.ply``
-            clouds, also gzipped; one of these; or ``.npz`` with ``range_cm`` and ``intensity``; ``None`` for simulated
-            streets.
+        data: a folder (searched recursively; the first of the folders that not all files lie in names the sequence) of
+            ``.bin``, ``.pcd.bin``, ``.pcd`` or ``.ply`` clouds, also gzipped; one of these; or ``.npz`` with ``range_cm``
+            and ``intensity``; ``None`` for simulated streets.
         rows, columns: of a range image.
         far: ranges from here on are gaps, in metres.
         encoding: of the ranges in model units; see :class:`~domains.lidar.ranges.RangeCode`.
@@ -218,7 +221,7 @@ class Turns(Domain):
 
     def write_marked(self, recording: Recording, path: Path) -> Path:
         """Writes a PCD that says of each point whether it was filled, and whether it was moved."""
-        name = path.name.removesuffix(".gz")
+        name = path.name[:-3] if is_packed(path) else path.name
         stem = name[: -len(ending(path))] if ending(path) else name
         return write_marked(recording, path.with_name(f"{stem}.marked.pcd"), longest_gap=self.longest_gap, far=self.far)
 
@@ -276,7 +279,9 @@ def _paths(data: Path) -> list[tuple[Path, str]]:
         )
     if data.is_file():
         return [(data, data.stem)]
-    found = sorted(p for p in data.rglob("*") if p.is_file() and p.name[0] != "." and (ending(p) or p.suffix == ".npz"))
+    found = sorted(
+        p for p in data.rglob("*") if p.is_file() and p.name[0] != "." and (ending(p) or p.suffix.lower() == ".npz")
+    )
     if not found:
         raise DataError(
             f"{data} holds no point cloud",
@@ -284,8 +289,32 @@ def _paths(data: Path) -> list[tuple[Path, str]]:
             mend="give another --data",
         )
 
+    inside = {path: path.relative_to(data).parts[:-1] for path in found}
+    clouds = [parts for path, parts in inside.items() if path.suffix.lower() != ".npz"]
+    shared = _shared(clouds)
+    whole = [part for part in (data.absolute().name, *shared) if part not in _INNER] or [data.absolute().name]
+
     def sequence(path: Path) -> str:
-        inside = path.relative_to(data).parts[:-1]
-        return path.stem if path.suffix == ".npz" else inside[0] if inside else data.name
+        if path.suffix.lower() == ".npz":
+            return path.stem
+        own = inside[path][len(shared) :]
+        return _drive(own) if own else whole[-1]
 
     return [(path, sequence(path)) for path in found]
+
+
+def _shared(folders: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The folders at the beginning that all have in common."""
+    first = min(folders, default=())
+    last = max(folders, default=())
+    return tuple(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+
+
+def _drive(folders: Sequence[str]) -> str:
+    """The first folder, or one inside it that begins with its name, as KITTI's drives with the day that they lie in."""
+    name = folders[0]
+    for inner in folders[1:]:
+        if not inner.startswith(name):
+            break
+        name = inner
+    return name

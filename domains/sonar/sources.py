@@ -28,7 +28,7 @@ class Sources:
     Attributes:
         root: the folder that names are relative to.
         paths: the files, without those that another one of them reads.
-        unused: names of files of other formats.
+        unused: names of files of other formats, and of each ``.dat`` without the folder of a record.
         sha256: of all names and contents, those too that another file reads.
     """
 
@@ -51,9 +51,9 @@ def find_sources(data: Path, include: str) -> Sources:
     else:
         root = data
         pictures, others = find_pictures(data)
-        known = [data / name for name in others if Path(name).suffix.lower() in READERS]
-        found = sorted([*pictures, *known])
-        unused = [name for name in others if Path(name).suffix.lower() not in READERS]
+        known = [name for name in others if _holds_echoes(data / name)]
+        found = sorted([*pictures, *(data / name for name in known)])
+        unused = sorted(set(others).difference(known))
     kept = [p for p in found if _matches(p.relative_to(root).as_posix(), include)]
     if not kept:
         raise DataError(
@@ -65,6 +65,12 @@ def find_sources(data: Path, include: str) -> Sources:
     return Sources(
         root, tuple(p for p in kept if p not in read), tuple(unused), content_sha256(sorted({*kept, *read}), root)
     )
+
+
+def _holds_echoes(path: Path) -> bool:
+    """Whether a file is of a format that is read; many a ``.dat`` is no Humminbird's, and has no channels."""
+    ending = path.suffix.lower()
+    return ending in READERS and (ending != ".dat" or bool(humminbird.channels(path)))
 
 
 def _matches(name: str, include: str) -> bool:

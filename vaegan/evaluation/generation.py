@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaegan.data import SignalSet
+from vaegan.degradation.observe import filled
 from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
 from vaegan.evaluation.result import REAL, Generation, Nearest
@@ -113,6 +114,8 @@ class _Judgement:
         if self.train is None:
             return
         name, features = self.look.extractors[0].name, (found[0], self._known[0], self._real[0])
+        if not all(bool(one.features.isfinite().all()) for one in features):  # of which nothing else is said either
+            return
         self.numbers[method] |= _memorisation(name, *features, self.seed)
         if self.neighbours is None:
             self.neighbours = _nearest(method, name, self.domain, shown, *features, self.train, self._rows)
@@ -187,7 +190,10 @@ def _joined(parts: Sequence[Extracted]) -> Extracted:
 def _items(domain: Domain, data: SignalSet, rows: Array) -> Iterator[Float[Tensor, "chunk channels *space"]]:
     for first in range(0, len(rows), CHUNK):
         signals = np.stack([np.asarray(data.signals[row]) for row in rows[first : first + CHUNK]])
-        yield domain.to_model(torch.from_numpy(signals)).float()
+        x = domain.to_model(torch.from_numpy(signals)).float()
+        yield (
+            filled(x)[0] if domain.spec.gaps else x
+        )  # as a network sees them: NaN would be all that an extractor gives
 
 
 def _drawn(draw: Draw, n: int, seed: int, kept: list[Tensor]) -> Iterator[Tensor]:

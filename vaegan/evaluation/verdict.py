@@ -10,6 +10,8 @@ from vaegan.evaluation.result import INPUT, LATENTS, MIXTURE, MODEL, REAL
 
 Outcome = Literal["win", "tie", "loss"]
 Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]
+MEMORISATION = ("nearer_than_test", "copies")
+"""Measures of how new draws are, which say nothing of how good they are."""
 """``{METHOD: {METRIC: {"mean", "ci95", "n", "unit", "better"}}}``."""
 
 
@@ -219,7 +221,10 @@ def generation_sentence(methods: Methods, method: str = MODEL) -> str:
         within = [share(float(methods[REAL][name]["mean"])) for name in names if name in methods.get(REAL, {})]
         reach = f"; real training items reach {within[0]} and {within[1]}" if len(within) == 2 else ""
         return f"Drawn signals cover {covered} of the data, and {real} of them lie among real ones{reach}."
-    metric, own = next(iter(methods[method].items()))
+    measured = {name: entry for name, entry in methods[method].items() if split_name(name)[0] not in MEMORISATION}
+    if not measured:
+        return "Generated signals could not be judged: the notes beside the table say why."
+    metric, own = next(iter(measured.items()))
     covered = _covered(methods[method])
     better = f"{own['better']} is better"
     start = f"Generated signals {covered} and" if covered else "Generated signals"

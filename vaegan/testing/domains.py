@@ -11,13 +11,11 @@ from itertools import permutations
 import numpy as np
 import torch
 
-from vaegan.data import SPLITS, SignalSet
+from vaegan.data import SPLITS, SignalSet, check_apart, check_labels, inspected
 from vaegan.domain import Domain
+from vaegan.errors import DataError
 from vaegan.signal import SignalSpec
 from vaegan.testing.degradations import ContractError, check_degradation
-
-INSPECTED = 512
-"""Items of each split whose values are looked at, spread evenly over it."""
 
 MOST_OUTSIDE = 0.01
 """Share of values that may lie outside of ``spec.value_range``."""
@@ -88,7 +86,7 @@ def _attempt(name: str, check: Callable[[], str]) -> Check:
     try:
         return Check(name, True, check())
     except Exception as error:  # the domain is a stranger's code: whatever it raises is the finding
-        prefix = "" if isinstance(error, ContractError) else f"{type(error).__name__}: "
+        prefix = "" if isinstance(error, (ContractError, DataError)) else f"{type(error).__name__}: "
         return Check(name, False, f"{prefix}{error}")
 
 
@@ -108,11 +106,6 @@ def _check_spec(domain: Domain) -> str:
     return f"{spec.dims}D signals of shape {spec.shape} in {spec.unit}, values in {spec.value_range}."
 
 
-def _inspected(signals: SignalSet, name: str = "signals") -> np.ndarray:  # type: ignore[type-arg]
-    rows = np.unique(np.linspace(0, len(signals) - 1, min(len(signals), INSPECTED)).astype(np.int64))
-    return np.asarray(getattr(signals, name)[rows])
-
-
 def _check_signals(signals: SignalSet, split: str, spec: SignalSpec) -> str:
     if len(signals) == 0:
         raise ContractError(f"The split {split!r} is empty, expected at least one signal.")
@@ -120,11 +113,11 @@ def _check_signals(signals: SignalSet, split: str, spec: SignalSpec) -> str:
         array = getattr(signals, name)
         if array is not None and tuple(array.shape[1:]) != spec.shape:
             raise ContractError(f"{split!r} has {name} of shape {tuple(array.shape)}, expected (n, *{spec.shape}).")
-    found = _check_values(_inspected(signals).astype(np.float64), repr(split), spec)
+    found = _check_values(inspected(signals.signals).astype(np.float64), repr(split), spec)
     if signals.observed is not None:
-        observed = _check_values(_inspected(signals, "observed").astype(np.float64), f"{split!r}, observed,", spec)
+        observed = _check_values(inspected(signals.observed).astype(np.float64), f"{split!r}, observed,", spec)
         found = f"{found}; observed, {observed}"
-    _check_labels(signals, split)
+    check_labels(signals, split)
     return f"{len(signals)} signals of {len(set(signals.groups.tolist()))} groups; {found}."
 
 
@@ -145,33 +138,11 @@ def _check_values(values: np.ndarray, where: str, spec: SignalSpec) -> str:  # t
     return found
 
 
-def _check_labels(signals: SignalSet, split: str) -> None:
-    if signals.labels is None:
-        return
-    labels, count = np.asarray(signals.labels), len(signals.class_names)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ContractError(
-            f"{split!r} has labels of shape {labels.shape} and type {labels.dtype}, expected whole numbers (n,)."
-        )
-    least, greatest = int(labels.min()), int(labels.max())
-    if least < 0 or greatest >= count:
-        raise ContractError(
-            f"{split!r} has labels from {least} to {greatest}, expected indices of its {count} class_names, from 0."
-        )
-
-
 def _check_groups(sets: dict[str, SignalSet]) -> str:
-    groups = {split: {str(group) for group in signals.groups.tolist()} for split, signals in sets.items()}
-    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
-        shared = sorted(groups[first] & groups[second])
-        if shared:
-            raise ContractError(
-                f"{len(shared)} groups are in both {first} and {second} ({', '.join(shared[:3])}), "
-                "expected none; vaegan.data.assign_splits keeps every group in one split."
-            )
+    check_apart(dict(sets))
     found = {}
     for split, signals in sets.items():
-        items = _inspected(signals) + 0  # -0 is 0
+        items = inspected(signals.signals) + 0  # -0 is 0
         found[split] = [hashlib.sha256(item.tobytes()).digest() for item in items]
     copies = 0
     for one, other in permutations(SPLITS, 2):
@@ -188,7 +159,7 @@ def _check_groups(sets: dict[str, SignalSet]) -> str:
 
 def _check_units(domain: Domain, signals: SignalSet) -> str:
     low, high = domain.spec.value_range
-    physical = torch.from_numpy(np.nan_to_num(_inspected(signals).astype(np.float32), nan=low)).clamp(low, high)
+    physical = torch.from_numpy(np.nan_to_num(inspected(signals.signals).astype(np.float32), nan=low)).clamp(low, high)
     model = domain.to_model(physical)
     if not model.is_floating_point() or model.shape != physical.shape:
         raise ContractError(
@@ -208,7 +179,7 @@ def _check_units(domain: Domain, signals: SignalSet) -> str:
 
 
 def _check_vary(domain: Domain, signals: SignalSet) -> str:
-    x = domain.to_model(torch.from_numpy(_inspected(signals))).float()
+    x = domain.to_model(torch.from_numpy(inspected(signals.signals))).float()
     one, again, other = (domain.vary(x.clone(), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     if one.shape != x.shape or one.dtype != x.dtype:
         raise ContractError(f"vary returned {tuple(one.shape)} {one.dtype}, expected {tuple(x.shape)} {x.dtype}.")

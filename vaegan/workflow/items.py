@@ -13,7 +13,7 @@ from rich.console import Console
 
 from vaegan.data import SignalSet, Split
 from vaegan.domain import Domain
-from vaegan.errors import DataError, UserError
+from vaegan.errors import UserError
 from vaegan.recipe import domain_from_json, domain_on
 from vaegan.run import Run
 from vaegan.workflow.opening import check_signals, tell_about
@@ -51,7 +51,7 @@ def find_items(run: Run, data: Path | None, training: Mapping[str, Any], console
     val: SignalSet | None = None
     try:
         train, val = domain.dataset("train"), domain.dataset("val")
-    except DataError as error:
+    except (UserError, OSError) as error:  # a third party's domain may raise what its reader raises
         if data is None:
             raise
         _warn(console, f"the classical methods get middle strengths, as the run's data are gone: {error}")
@@ -115,7 +115,7 @@ def seen_before(
                 train = _domain_of(origin, run).dataset("train")
             elif train is None:
                 train = run.domain.dataset("train")
-        except UserError as error:
+        except (UserError, OSError) as error:
             _warn(console, f"whether {who} learned from these items cannot be told: {error}")
             continue
         if rows := learned_rows(test, train):

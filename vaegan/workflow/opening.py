@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,16 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vaegan.data import SignalSet
+from vaegan.baselines import Baseline, Fitted
+from vaegan.data import SignalSet, check_apart, check_labels, inspected
 from vaegan.domain import Domain
-from vaegan.errors import DataError
+from vaegan.errors import DataError, UserError
+from vaegan.metrics.restoration import Metric
 from vaegan.run import Run, find, load
 from vaegan.training import available_device
+
+MOST_OUTSIDE = 0.01
+"""Share of values outside of the spec's range that is not worth a word."""
 
 
 def open_run(path: Path, device: str) -> Run:
@@ -33,8 +40,71 @@ def tell_about(data: SignalSet, console: Console | None) -> None:
         console.print(f"not used ({len(data.unused)} files of other formats): {shown}", highlight=False)
 
 
+def check_sets(domain: Domain, sets: Mapping[str, SignalSet]) -> None:
+    """Holds what training is about to use against the contract of a domain, which `vaegan check-domain` checks at length.
+
+    Raises:
+        DataError: for signals that are not the spec's, labels that are no classes, or a group in two splits.
+    """
+    for split, data in sets.items():
+        check_signals(domain, split, data)
+        check_labels(data, split)
+        _warn_of_range(domain, split, data)
+    check_apart(sets)
+
+
+def _warn_of_range(domain: Domain, split: str, data: SignalSet) -> None:
+    """Says where values leave the range that the measures go by: mostly it is the unit that is wrong."""
+    low, high = domain.spec.value_range
+    values = inspected(data.signals)
+    known = values[~np.isnan(values)]
+    outside = float(((known < low) | (known > high)).mean()) if known.size else 0.0
+    if outside > MOST_OUTSIDE:
+        warnings.warn(
+            f"{100 * outside:.0f} % of the values of the {split} split lie outside of {domain.spec.value_range} "
+            f"{domain.spec.unit} (they go from {known.min():g} to {known.max():g}); is the unit right?",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def check_tools(domain: Domain) -> None:
+    """Holds a domain's own measures and classical methods against what an evaluation calls.
+
+    Raises:
+        UserError: for one of another type.
+    """
+    kinds: tuple[tuple[str, Mapping[str, Any], tuple[type, ...]], ...] = (
+        ("metrics", domain.metrics(), (Metric,)),
+        ("baselines", domain.baselines(), (Baseline, Fitted)),
+    )
+    for what, tools, types in kinds:
+        for name, tool in tools.items():
+            if isinstance(tool, type) or not isinstance(tool, types):
+                found = f"the class {tool.__name__}" if isinstance(tool, type) else f"a {type(tool).__name__}"
+                raise UserError(
+                    f"{name!r} of {type(domain).__name__}.{what}() is {found}",
+                    expected=" or ".join(f"an instance of {one.__name__}" for one in types),
+                    mend=f"mend {type(domain).__name__}.{what}",
+                )
+
+
 def check_signals(domain: Domain, split: str, data: SignalSet) -> None:
-    """Holds a domain's signals against its spec, before a network chokes on them."""
+    """Holds a domain's signals against its spec, before a network chokes on them.
+
+    Raises:
+        DataError: for none at all, another shape, infinite values, or gaps where there may be none or in some channels only.
+    """
+    if not isinstance(data, SignalSet):
+        raise DataError(
+            f"{type(domain).__name__}.dataset({split!r}) returned {type(data).__name__}", expected="a SignalSet"
+        )
+    if not len(data):
+        raise DataError(
+            f"the {split} split is empty",
+            expected="at least one item in each split",
+            mend="give data of more groups (people, recordings, ...) with --data",
+        )
     if tuple(data.signals.shape[1:]) != domain.spec.shape:
         raise DataError(
             f"the {split} split has signals of shape {tuple(data.signals.shape[1:])}",
@@ -52,6 +122,14 @@ def check_signals(domain: Domain, split: str, data: SignalSet) -> None:
                 f"item {first + int(np.argmin(finite))} of the {split} split holds values that are not finite",
                 expected="numbers, or NaN for gaps" if domain.spec.gaps else "numbers",
                 mend="repair it, or leave it out",
+            )
+        gaps = np.isnan(block)
+        torn = (gaps.any(1) & ~gaps.all(1)).reshape(len(block), -1).any(1) if domain.spec.gaps else np.zeros(0, bool)
+        if torn.any():
+            raise DataError(
+                f"item {first + int(np.argmax(torn))} of the {split} split has gaps in some channels only",
+                expected="NaN in every channel of a gap",
+                mend="mark the sample as missing in all channels",
             )
 
 

@@ -28,7 +28,7 @@ from vaegan.run import RUNS, Run, recipe_json, save
 from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
 from vaegan.workflow.finishing import learn_extras
 from vaegan.workflow.memory import PeakMemory
-from vaegan.workflow.opening import check_signals, tell_about
+from vaegan.workflow.opening import check_sets, check_tools, tell_about
 from vaegan.workflow.pretrained import Pretrained
 
 PICTURES = 8
@@ -64,8 +64,8 @@ def train(
     if out is not None:  # a mistake is better found before the data are read
         check_folder(out)
     data = data_sets(recipe.domain)
-    for split, signals in data.items():
-        check_signals(recipe.domain, split, signals)
+    check_sets(recipe.domain, data)
+    check_tools(recipe.domain)
     chief = int(os.environ.get("RANK", "0")) == 0
     tell_about(data["train"], console if chief else None)
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
@@ -202,7 +202,7 @@ def _classes(recipe: Recipe, data: SignalSet) -> int:
             "a conditional recipe, but the data have no labels",
             mend="give labelled --data, or set --no-conditional",
         )
-    return max(len(data.class_names), int(np.max(data.labels)) + 1)
+    return len(data.class_names)
 
 
 def _feed(
@@ -218,7 +218,7 @@ def _feed(
         raise UserError(
             f"a batch of {stage.training.batch} for {world} processes",
             expected=f"a multiple of {world}",
-            mend="set --batch",
+            mend="set --stages.N.training.batch",
         )
     return Feed(
         data,

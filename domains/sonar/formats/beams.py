@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from domains.sonar.formats.common import Array, check_shape, full_scale, mark_lost, to_echo, to_samples
+from domains.sonar.formats.common import Array, check_shape, full_scale, mark_lost, one_line, to_echo, to_samples
 from vaegan.domain import Recording
 from vaegan.errors import DataError
 from vaegan.files import complete
@@ -29,18 +29,23 @@ def read(path: Path) -> Recording:
     """All rasters of a file: (n, 1, ranges, beams), NaN where ``mask`` is False and in lines that are zero throughout.
 
     Raises:
-        DataError: when it is no HDF5 file, has no such data set, or a mask that does not fit it.
+        DataError: when it is no HDF5 file or a broken one, has no such data set of its own, or a mask that does not fit it.
     """
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             if NAME not in file or not isinstance(file[NAME], h5py.Dataset):
-                raise DataError(f"{path} holds {', '.join(file) or 'nothing'}", expected=f"a data set named {NAME}")
+                names = ", ".join(map(str, file)) or "nothing"
+                raise DataError(f"{path} holds {names}", expected=f"a data set named {NAME}")
+            _check_place(file, path)
             samples = file[NAME][()]
             mask = _mask(file, samples.shape, path)
-    except OSError as error:
-        raise DataError(f"{path} is no HDF5 file that can be read ({error})", mend="give another file") from error
+    except DataError:
+        raise
+    except Exception as error:  # a broken tree, a link that leads nowhere, a filter: each is another kind of error
+        found = f"{path} is no HDF5 file that can be read ({one_line(error)})"
+        raise DataError(found, mend="give another file") from error
     if samples.ndim not in (2, 3) or samples.dtype.kind not in "uif" or not samples.size:
         raise DataError(f"{path}: {NAME} has the shape {samples.shape}", expected="numbers (n, ranges, beams)")
     scale = full_scale(samples, str(path))
@@ -51,6 +56,22 @@ def read(path: Path) -> Recording:
     return Recording(echo, path, "HDF5", Beams(path, scale))
 
 
+def _check_place(file: Any, path: Path) -> None:
+    """Stops where there are no echoes, or a copy of the file would not hold them: what is written would go elsewhere."""
+    import h5py
+
+    stored = file[NAME]
+    if stored.shape is None:
+        raise DataError(f"{path}: {NAME} is empty", expected="numbers (n, ranges, beams)")
+    linked = isinstance(file.get(NAME, getlink=True), h5py.ExternalLink)
+    if linked or stored.is_virtual or stored.external:
+        raise DataError(
+            f"{path}: {NAME} lies in another file",
+            expected="a data set of this file",
+            mend="give the file that holds it",
+        )
+
+
 def _mask(file: Any, shape: tuple[int, ...], path: Path) -> Array | None:
     """What was recorded, in the shape of the echoes; ``None`` where the file does not say."""
     import h5py
@@ -58,7 +79,7 @@ def _mask(file: Any, shape: tuple[int, ...], path: Path) -> Array | None:
     if "mask" not in file:
         return None
     stored = file["mask"]
-    if not isinstance(stored, h5py.Dataset) or stored.dtype.kind not in "biuf":
+    if not isinstance(stored, h5py.Dataset) or stored.shape is None or stored.dtype.kind not in "biuf":
         raise DataError(f"{path}: mask is no data set of numbers", expected="True where something was recorded")
     try:
         return np.broadcast_to(stored[()].astype(bool), shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -17,37 +17,85 @@ from vaegan.files import write_file
 Array = np.ndarray[Any, Any]
 TOPS = (255.0, 32767.0, 65535.0)
 """Full scales of 8 bits, of 16 bits with the sign bit unused, and of 16 bits."""
+DEEP = 2.0**24 - 1
+"""Full scale of 24 bits, which lie in whole numbers of 32."""
+
+Lost = Literal["pings", "beams", "rows or columns"]
+"""What a recorder can lose of a raster: its rows, its columns, or, where it is not known which they are, both."""
+
+_BLOCK = 1 << 20
+
+
+@dataclass
+class _Extent:
+    """What samples of one type hold, gathered over a file.
+
+    Attributes:
+        highest: the highest value that is finite; 0 where there is none.
+        whole: whether all floats that are finite are whole numbers.
+        known: how many floats are finite.
+        negative: how many of these are below 0.
+    """
+
+    highest: float = 0.0
+    whole: bool = True
+    known: int = 0
+    negative: int = 0
+
+    def add(self, samples: Array) -> _Extent:
+        """Takes in more samples, a block at a time: a survey is not held twice."""
+        flat = samples.reshape(-1)
+        for start in range(0, flat.size, _BLOCK):
+            part = flat[start : start + _BLOCK]
+            if part.dtype.kind == "f":
+                part = part[np.isfinite(part)]
+                self.known += part.size
+                self.negative += int((part < 0).sum())
+                self.whole = self.whole and bool((np.rint(part) == part).all())
+            self.highest = max(self.highest, float(part.max(initial=0)))
+        return self
 
 
 def full_scale(samples: Array, where: str) -> float:
     """What stands for 1: the largest value that the type of whole numbers holds, or that the samples suggest.
 
-    Samples that never go above 255, or in a type of 32 or 64 bits above 65,535, are data of 8 or 16 bits in a wider type,
-    and are scaled as such, with a warning: taken for what the type holds they would be black. So are those of 16 bits of
-    which none is above 32,767: some recorders leave the sign bit unused.
+    Samples that never go above 255, or in a type of 32 or 64 bits above 65,535 or 2^24 - 1, are data of 8, 16 or 24 bits in
+    a wider type, and are scaled as such: taken for what the type holds they would be black. So are those of 16 bits of which
+    none is above 32,767: some recorders leave the sign bit unused. Floats up to 1 are amplitudes. Higher ones are counts of
+    8 or 16 bits where all are whole numbers; of others the highest is full scale. What is guessed comes with a warning.
 
     Args:
         samples: whole numbers or floats.
         where: the file's name, for the warning.
+
+    Raises:
+        DataError: when most floats are negative, as decibels are.
     """
-    highest = _highest(samples)
-    if samples.dtype.kind == "f":
-        if highest <= 1.0:
+    return _scale(samples.dtype, _Extent().add(samples), where)
+
+
+def _scale(dtype: np.dtype[Any], found: _Extent, where: str) -> float:
+    if dtype.kind == "f":
+        if 2 * found.negative > found.known:
+            raise DataError(
+                f"{where}: {100 * found.negative / found.known:.0f} % of the samples are negative",
+                expected="echo amplitudes, from 0 on",
+                mend="convert decibels to amplitudes, 10^(dB / 20)",
+            )
+        if found.highest <= 1.0:
             return 1.0
-        return next((top for top in TOPS if highest <= top), highest)
-    bits = 8 * samples.dtype.itemsize
-    held = 8 if 0 < highest <= TOPS[0] else 16 if 0 < highest <= TOPS[2] else bits
-    if held < bits:
-        top = next(top for top in TOPS if highest <= top)
-        told = f"{where}: {bits}-bit samples hold {held}-bit values; {top:.0f} is taken for full scale"
-        warnings.warn(told, stacklevel=3)
+        counts = (top for top in TOPS if found.whole and found.highest <= top)
+        top = next(counts, found.highest)
+        warnings.warn(f"{where}: floats go up to {found.highest:g}; {top:g} is taken for full scale", stacklevel=4)
         return top
-    return TOPS[1] if samples.dtype == np.uint16 and highest <= TOPS[1] else float(np.iinfo(samples.dtype).max)
-
-
-def _highest(samples: Array) -> float:
-    """The highest value that is finite; 0 where there is none."""
-    return float(np.max(samples, initial=0, where=np.isfinite(samples)))
+    most, bits = float(np.iinfo(dtype).max), 8 * dtype.itemsize
+    top = next((top for top in (*TOPS, DEEP) if 0 < found.highest <= top), most)
+    if top >= most:
+        return most
+    held = {TOPS[0]: 8, DEEP: 24}.get(top, 16)
+    told = f"{bits}-bit samples hold {held}-bit values" if held < bits else f"no {bits}-bit sample is above {top:.0f}"
+    warnings.warn(f"{where}: {told}; {top:.0f} is taken for full scale", stacklevel=4)
+    return top
 
 
 def to_echo(samples: Array, scale: float) -> Float[np.ndarray, "*shape"]:
@@ -59,16 +107,29 @@ def to_echo(samples: Array, scale: float) -> Float[np.ndarray, "*shape"]:
     return echo
 
 
-def mark_lost(signals: Float[np.ndarray, "n 1 rows columns"], path: Path, *, edges: bool = False) -> None:
-    """Makes gaps (NaN), in place, of lines that were lost, and says how many; see :func:`lost_lines`."""
+def mark_lost(
+    signals: Float[np.ndarray, "n 1 rows columns"], path: Path, *, lines: Lost = "rows or columns", edges: bool = False
+) -> None:
+    """Makes gaps (NaN), in place, of lines that were lost, and says how many; see :func:`lost_lines`.
+
+    Args:
+        signals: echo amplitudes.
+        path: the file, for the warning.
+        lines: what can be lost. A column of a waterfall is a range, as is a row of a multibeam's raster: one that is zero
+            throughout was blanked (a water column), and nothing belongs into it.
+        edges: see :func:`lost_lines`.
+    """
     count = 0
     for (echo,) in signals:
         rows, columns = lost_lines(echo, edges=edges)
-        echo[rows] = np.nan
-        echo[:, columns] = np.nan
-        count += int(rows.sum() + columns.sum())
+        if lines != "beams":
+            echo[rows] = np.nan
+            count += int(rows.sum())
+        if lines != "pings":
+            echo[:, columns] = np.nan
+            count += int(columns.sum())
     if count:
-        warnings.warn(f"{path}: {count} rows or columns that are zero throughout are taken for lost", stacklevel=4)
+        warnings.warn(f"{path}: {count} {lines} that are zero throughout are taken for lost", stacklevel=4)
 
 
 def to_samples(echo: Array, like: Array, scale: float) -> Array:
@@ -99,6 +160,11 @@ def read_bytes(path: Path) -> bytes:
     if not content:
         raise DataError(f"{path} is empty", expected="a record of echoes", mend="give another file")
     return content
+
+
+def one_line(error: Exception) -> str:
+    """What another library says of a file, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -157,17 +223,13 @@ def read_record(record: Record, content: bytes) -> Float[np.ndarray, "channels 1
 def scales_of(content: bytes, record: Record, where: str) -> tuple[float, ...]:
     """Full scale of each channel, one for all samples of a type, so that channels keep their ratio.
 
-    See :func:`full_scale`.
+    See :func:`full_scale`, and for what it raises.
     """
-    tops = dict.fromkeys(record.dtypes, 0.0)
+    extents = {dtype: _Extent() for dtype in record.dtypes}
     for dtype, offsets, counts in zip(record.dtypes, record.offsets, record.counts, strict=True):
         for offset, count in zip(offsets, counts, strict=True):
-            samples = np.frombuffer(content, dtype=dtype, count=int(count), offset=int(offset))
-            tops[dtype] = max(tops[dtype], _highest(samples))
-    scales = {
-        dtype: full_scale(np.asarray([top], dtype=np.dtype(dtype).newbyteorder("=")), where)
-        for dtype, top in tops.items()
-    }
+            extents[dtype].add(np.frombuffer(content, dtype=dtype, count=int(count), offset=int(offset)))
+    scales = {dtype: _scale(np.dtype(dtype), extent, where) for dtype, extent in extents.items()}
     return tuple(scales[dtype] for dtype in record.dtypes)
 
 

@@ -24,13 +24,17 @@ MAGIC = b"\xc0\xde\xab\x21"
 LONGEST_HEADER = 512
 
 
+class _Silent(DataError):
+    """A channel without a single sample: nothing was recorded by it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Humminbird:
     """What is needed to write the files back.
 
     Attributes:
         path: the ``.DAT`` or ``.SON`` that was read.
-        records: of the ``.SON`` files.
+        records: of the ``.SON`` files, without those that hold no samples.
     """
 
     path: Path
@@ -40,8 +44,10 @@ class Humminbird:
 def read(path: Path) -> Recording:
     """A ``.SON`` file, or all channels of a ``.DAT``: (channels, 1, pings, samples), 255 is 1; a ping of zeros was lost.
 
+    Channels of a ``.DAT`` that hold no samples are left out, with a warning: a transducer that is not there has a file too.
+
     Raises:
-        DataError: when no channel is found, or a file's pings cannot be followed.
+        DataError: when no channel with samples is found, or a file's pings cannot be followed.
     """
     if path.suffix.lower() == ".dat":
         sons = channels(path)
@@ -52,12 +58,22 @@ def read(path: Path) -> Recording:
             )  # fmt: skip
     else:
         sons = [path]
-    parts = [_read_son(son) for son in sons]
+    parts, silent = [], []
+    for son in sons:
+        try:
+            parts.append(_read_son(son))
+        except _Silent as error:
+            silent.append((son.name, error))
+    if not parts:
+        raise silent[0][1]
+    if silent:
+        names = ", ".join(name for name, _ in silent)
+        warnings.warn(f"{path}: channels without samples are left as they are: {names}", stacklevel=2)
     pings, samples = (max(echo.shape[axis] for _, echo in parts) for axis in (2, 3))
     signals = np.full((len(parts), 1, pings, samples), np.nan, dtype=np.float32)
     for k, (_, echo) in enumerate(parts):
         signals[k, :, : echo.shape[2], : echo.shape[3]] = echo[0]
-    mark_lost(signals, path, edges=True)
+    mark_lost(signals, path, lines="pings", edges=True)
     return Recording(signals, path, "Humminbird", Humminbird(path, tuple(record for record, _ in parts)))
 
 
@@ -83,8 +99,9 @@ def write(recording: Recording, path: Path) -> Path:
     whole = meta.path.suffix.lower() == ".dat"
     if whole:
         _copy(meta.path, path)
+        changed = {record.source.name for record in meta.records}
         for other in sorted(meta.path.with_suffix("").iterdir()):
-            if other.is_file() and other.suffix.lower() != ".son":
+            if other.is_file() and other.name not in changed:
                 _copy(other, path.with_suffix("") / other.name)
     for k, (record, shape) in enumerate(zip(meta.records, shapes, strict=True)):
         target = path.with_suffix("") / record.source.name if whole else path
@@ -108,6 +125,8 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _read_son(path: Path) -> tuple[Record, Array]:
+    if path.is_file() and not path.stat().st_size:
+        raise _Silent(f"{path} is empty", expected="a record of echoes", mend="give another file")
     content = read_bytes(path)
     header = _header_length(content, path)
     offsets, counts, at = [], [], 0
@@ -125,7 +144,7 @@ def _read_son(path: Path) -> tuple[Record, Array]:
         counts.append(count)
         at += header + count
     if not any(counts):
-        raise DataError(f"{path} holds no ping with samples", expected="pings with samples", mend="give another file")
+        raise _Silent(f"{path} holds no ping with samples", expected="pings with samples", mend="give another file")
     if 0 in counts:
         warnings.warn(f"{path}: {counts.count(0)} pings without samples are left open", stacklevel=2)
     record = Record(path, ("u1",), (255.0,), np.asarray([offsets]), np.asarray([counts]))

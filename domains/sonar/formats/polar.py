@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from domains.sonar.formats.common import (
     check_shape,
     full_scale,
     mark_lost,
+    one_line,
     read_bytes,
     to_echo,
     to_samples,
@@ -52,8 +52,11 @@ def read(path: Path) -> Recording:
     try:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is no array of numbers ({error})", expected=".npy or .npz without pickles") from error
+    except (
+        Exception
+    ) as error:  # zip, its compressions and NumPy's header each raise their own when the bytes are broken
+        found = f"{path} is no array of numbers ({one_line(error)})"
+        raise DataError(found, expected=".npy or .npz without pickles") from error
     name = next((known for known in ("", *NAMES) if known in arrays), "?")
     if name == "?":
         raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}", expected="an array named echo")

@@ -11,10 +11,9 @@ from vaegan.evaluation.report.markup import definitions, escape, fold, folds, gl
 from vaegan.evaluation.report.pictures import Cell, figure, gallery, image, layout_of
 from vaegan.evaluation.report.tables import results_table
 from vaegan.evaluation.result import LATENTS, MIXTURE, REAL, Generation, Nearest
-from vaegan.evaluation.verdict import Methods, share, split_name
+from vaegan.evaluation.verdict import MEMORISATION, Methods, share, split_name
 
 MOST_SAMPLES = 64
-MEMORISATION = ("nearer_than_test", "copies")
 OWN_JUDGE = (
     "<strong>Read with care:</strong> here the model's own discriminator judges the draws that it was trained against. It "
     "flatters them, and its numbers compare with nothing outside of this run."
