@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from PIL import Image
 
 from vaegan.cli import commands, main
+from vaegan.cli.tables import show
 from vaegan.domain import Recording
 
 
@@ -60,8 +64,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "faces/denoise", "--model.width", "0"], "width is 0; expected at least 1; set --model.width"),
         (["run", "faces/denoise", "--minutes", "inf"], "minutes is inf"),
         (["run", "faces/denoise", "--evaluation.seed", "-1"], "seed is -1; expected at least 0; set --evaluation.seed"),
-        (["run", "faces/denoise", "--stages.0.training.optimizer.lr", "nan"], "lr is nan"),
-        (["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"], "penalty_every is 0"),
+        (
+            ["run", "faces/denoise", "--stages.0.training.optimizer.lr", "nan"],
+            "lr is nan; .*; set --stages.0.training.optimizer.lr",
+        ),
+        (
+            ["run", "faces/denoise", "--stages.1.training.log_every=0"],
+            "log_every is 0; .*; set --stages.1.training.log-every",
+        ),
+        (
+            ["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"],
+            r"penalty_every is 0; expected at least 1; set --stages.1.objective.penalty-every\.$",
+        ),
         (["run", "faces/celeba64", "--smoke", "--model.depth", "2"], "layer 3 of a discriminator of 3"),
         (["run", "faces/denoise", "--model.depth", "9"], "a depth of 9 for signals of size"),
         (["run", "faces/denoise", "--device", "mps"], "no device 'mps' here; expected one of auto, cpu.*--device"),
@@ -203,7 +217,32 @@ def test_restoring_bad_files(run, tmp_path, capsys) -> None:
     assert "would be overwritten" in failed(capsys, "restore", run, folder / "000.jpg", "--out", folder)
     twice = failed(capsys, "restore", run, folder / "000.jpg", pictures(tmp_path / "q", 1) / "000.jpg", "--out", out)
     assert "two files are named 000.jpg" in twice
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists()
+
+
+def test_what_a_domain_raises_of_a_file_is_said_as_it_is(run, tmp_path, capsys, monkeypatch) -> None:
+    """A reader may raise an OSError that holds a text alone."""
+    from domains.faces import Faces
+
+    def read(self: Faces, path: Path) -> Recording:
+        raise FileNotFoundError(f"{path.name} not found.")
+
+    monkeypatch.setattr(Faces, "read", read)
+    out = tmp_path / "new" / "out"
+    assert failed(capsys, "restore", run, "a.csv", "--out", out) == "vaegan: error: a.csv not found."
+    assert main(["restore", str(run), "a.csv", "b.csv", "--out", str(out)]) == 2
+    assert "vaegan: not restored: a.csv not found.\n" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+    def write(self: Faces, recording: Recording, path: Path) -> Path:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.undo()
+    monkeypatch.setattr(Faces, "write", write)
+    picture = pictures(tmp_path / "p", 1) / "000.jpg"
+    line = failed(capsys, "restore", run, picture, "--out", out)
+    assert line == f"vaegan: error: {out / '000.jpg'}: No space left on device."
+    assert not (tmp_path / "new").exists()
 
 
 def test_no_file_is_written_over_another_one_whatever_name_its_format_gives(run, tmp_path, monkeypatch, capsys) -> None:
@@ -261,8 +300,6 @@ def test_sampling_writes_pictures_or_values(run, tmp_path, capsys) -> None:
 
 
 def test_a_damaged_run_is_named(run, tmp_path, capsys) -> None:
-    import shutil
-
     damaged = tmp_path / "run"
     shutil.copytree(run, damaged)
     (damaged / "model" / "model.safetensors").write_bytes(b"oops")
@@ -279,6 +316,69 @@ def test_a_damaged_run_is_named(run, tmp_path, capsys) -> None:
     assert "unknown ModelConfig 'Popen'" in failed(capsys, "evaluate", damaged)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("recipe.json", "{}", r"recipe\.json is damaged, or of another version \(no 'summary'\)"),
+        ("recipe.json", '{"summary": "", "domain": 3}', r"recipe\.json is damaged"),
+        ("recipe.json", None, r"recipe\.json is missing"),
+        ("training.json", "{}", r"training\.json is damaged, or of another version \(no 'seconds'\)"),
+        ("training.json", None, r"training\.json is missing"),
+        ("model/config.json", "{}", r"config\.json is damaged, or of another version \(no 'model'\)"),
+        ("model/config.json", '{"model": {}, "spec": {}, "classes": 0}', "unknown ModelConfig None"),
+        ("model/config.json", None, r"config\.json is missing"),
+        ("model/model.safetensors", "half", r"model\.safetensors cannot be read"),
+        ("model/faithful.safetensors", "half", r"faithful\.safetensors cannot be read"),
+    ],
+)
+def test_each_damaged_file_of_a_run_is_named(name, content, said, run, tmp_path, capsys, monkeypatch) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("the judging had begun")
+
+    monkeypatch.setattr("vaegan.workflow.evaluate", work)
+    damaged = tmp_path / "run"
+    shutil.copytree(run, damaged)
+    if content == "half":
+        with (damaged / name).open("r+b") as stream:
+            stream.truncate(1000)
+    elif content is None:
+        (damaged / name).unlink()
+    else:
+        (damaged / name).write_text(content)
+    line = failed(capsys, "evaluate", damaged)
+    assert re.search(said, line), line
+
+
+def test_a_destination_that_takes_no_files_is_named_before_any_work(run, tmp_path, capsys, monkeypatch) -> None:
+    """A root user may write everywhere; below /proc nobody may."""
+
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("the work had begun")
+
+    for module, name in (
+        ("vaegan.workflow.training", "data_sets"),
+        ("vaegan.run", "Run.restore"),
+        ("vaegan.run", "Run.sample"),
+        ("vaegan.workflow", "evaluate"),
+    ):
+        monkeypatch.setattr(f"{module}.{name}", work)
+    place = Path("/proc")
+    if not place.is_dir():
+        pytest.skip("no /proc here")
+    mend = r"expected a folder that you may write to; set {} to one of yours\.$"
+    for words in (
+        ["train", "faces/quickstart", "--smoke", "--out", place / "x"],
+        ["restore", run, "a.png", "--out", place / "x"],
+        ["sample", run, "--out", place / "x" / "y.png"],
+        ["evaluate", run, "--out", place / "x" / "y.json"],
+    ):
+        line = failed(capsys, *words)
+        assert re.search(r"error: /proc/x cannot be made \(.*\); " + mend.format("--out"), line), line
+    line = failed(capsys, "evaluate", run, "--out", place / "y.json")
+    assert re.search(r"error: /proc cannot be written to \(.*\); " + mend.format("--out"), line), line
+    assert re.search(mend.format("--report"), failed(capsys, "evaluate", run, "--report", place / "x"))
+
+
 def test_list_is_readable_by_programs(capsys) -> None:
     assert main(["list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
@@ -286,6 +386,60 @@ def test_list_is_readable_by_programs(capsys) -> None:
     assert "faces" in listed["domains"]
     assert set(listed["recipes"]["faces/celeba64"]) == {"domain", "model", "objective", "summary"}
     assert "VAEGAN" in listed["models"]
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["run", "faces/denoise", "--help"]])
+def test_a_reader_that_leaves_ends_a_command_quietly(words) -> None:
+    """As ``vaegan list | head -1``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "vaegan", *words]
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_no_terminal_shows_is_not_wrapped(capsys) -> None:
+    from vaegan import plugins
+
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    for recipe in plugins.recipes().values():
+        assert any(line.rstrip().endswith(recipe.summary) for line in said.splitlines()), recipe.summary
+    assert main(["check-domain", "faces"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) > 80
+    assert all(line.startswith("passed ") for line in lines)
+
+
+def test_the_table_has_units_and_three_digits_of_small_numbers(capsys) -> None:
+    def entry(mean: float, unit: str) -> dict[str, object]:
+        return {"mean": mean, "ci95": [mean, mean], "n": 4, "unit": unit, "better": "lower"}
+
+    def rows(worst: float, share: float) -> dict[str, object]:
+        return {
+            "psnr": entry(20, "dB"),
+            "ssim": entry(0.5, "1"),
+            "worst": entry(worst, "V"),
+            "share": entry(share, "1"),
+        }
+
+    methods = {"input": rows(7.2e-3, 0.0123), "model": rows(6.481e-4, 0.0), "none": rows(1.5, 0.00456)}
+    condition = "noise sigma=0.05 + blur sigma=0.5..2 px + strokes coverage=10 %"
+    show({"restoration": {condition: methods}})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{condition}  (n = 4)", "longer than the table is wide"
+    said = [line.split() for line in lines]
+    assert said[1][-3:] == ["worst", "V", "share"], "in place of SSIM and NRMSE"
+    assert [line[-2:] for line in said[2:]] == [["0.00720", "0.012"], ["0.000648", "0.000"], ["1.500", "0.00456"]]
+    general = {"psnr": entry(20, "dB"), "ssim": entry(0.5, "1"), "nrmse": entry(0.0294, "1")}
+    drawn = {"kid[x]": entry(4.56e-5, "1"), "precision[x]": entry(1.0, "1")}
+    show({"restoration": {"noise": {"input": general}}, "generation": {"model": drawn}})
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert (said[1][-2:], said[2][-2:]) == (["SSIM", "NRMSE"], ["0.500", "0.029"])
+    assert said[-1] == ["model", "4.56e-05", "1.000"]
 
 
 def test_check_domain_passes_on_the_built_in_ones(capsys) -> None:

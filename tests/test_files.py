@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from vaegan.errors import UserError
-from vaegan.files import check_file, check_folder, complete, make_folder, read_json, write_array, write_file, write_json
+from vaegan.files import (
+    check_file,
+    check_folder,
+    complete,
+    folder_for,
+    make_folder,
+    read_json,
+    write_array,
+    write_file,
+    write_json,
+)
 
 
 def test_what_was_written_is_there_with_its_folder(tmp_path: Path) -> None:
@@ -71,6 +81,44 @@ def test_a_folder_that_may_not_be_made_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(UserError, match=r"cannot be made \(Permission denied\); expected a folder that you may.*--out"):
         make_folder(tmp_path / "a")
+
+
+def test_a_folder_that_takes_no_files_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def refuse(folder: str, *_: object) -> None:
+        tried.append(Path(folder).parent)
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr("os.mkdir", refuse)
+    with pytest.raises(
+        UserError, match=r"/a/b cannot be made \(Permission denied\); expected a folder that you may.*--out"
+    ):
+        check_folder(tmp_path / "a" / "b")
+    with pytest.raises(
+        UserError, match=r" cannot be written to \(Permission denied\); expected .*; set --report to one of"
+    ):
+        check_file(tmp_path / "x.json", "--report")
+    assert tried == [tmp_path, tmp_path]
+
+
+def test_a_folder_for_nothing_is_not_left_behind(tmp_path: Path) -> None:
+    def break_off(*kept: str) -> None:
+        with folder_for(tmp_path / "a" / "b"):
+            assert (tmp_path / "a" / "b").is_dir()
+            for name in kept:
+                (tmp_path / "a" / name).write_text("")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        break_off("kept")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["kept"]
+    with folder_for(tmp_path / "a" / "b"):
+        pass
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "is missing"), ("{", "is no JSON"), ("[1]", "holds no JSON object")])

@@ -130,7 +130,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(objective, spec
 def test_batch_norm_of_a_single_value_is_refused_before_anything_is_written(objective, config, tmp_path) -> None:
     model = config.build(SPEC)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(UserError, match=r"batch norm over batches of one item.* set --batch to 2"):
+    with pytest.raises(UserError, match=r"batch norm over batches of one item.* set --stages.N.training.batch to 2"):
         fit(model, objective, feed(batch=1), CONFIG, fabric=make_fabric("cpu", "32-true"), folder=tmp_path)
     assert not list(tmp_path.iterdir())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -299,7 +299,14 @@ def test_of_a_sum_is_known_what_is_known_of_both() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: TrainingConfig(schedule="linear"), "schedule is 'linear'; expected one of cosine, constant"),
+        (
+            lambda: TrainingConfig(schedule="linear"),
+            "schedule is 'linear'; expected one of cosine, constant; set --stages.N.training.schedule",
+        ),
+        (lambda: TrainingConfig(save_minutes=-1), "save_minutes is -1; .*; set --stages.N.training.save-minutes"),
+        (lambda: TrainingConfig(batch=0), "batch is 0; expected at least 1; set --stages.N.training.batch"),
+        (lambda: RMSProp(weight_decay=-1), "weight_decay is -1; .*; set --stages.N.training.optimizer.weight-decay"),
+        (lambda: Adam(beta1=1.0), "beta1 is 1.0; .*; set --stages.N.training.optimizer.beta1"),
         (lambda: TrainingConfig(precision="half"), "precision is 'half'; expected one of auto"),
         (lambda: TrainingConfig(warmup=1.5), "warmup is 1.5; expected 0 to 1"),
         (lambda: TrainingConfig(warmup=float("nan")), "warmup is nan"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vaegan.errors import UserError
+
+WRITABLE = "a folder that you may write to"
 
 
 @contextmanager
@@ -34,19 +37,26 @@ def complete(path: Path) -> Iterator[Path]:
 
 
 def check_folder(folder: Path, argument: str = "--out") -> None:
-    """Makes sure that a folder can be where one is to be made, before long work is done for it.
+    """Makes sure that a folder can be where one is to be made, and be written to, before long work is done for it.
 
     Args:
         folder: is not made.
         argument: what named it.
 
     Raises:
-        UserError: where a file has its name, or that of a folder above it.
+        UserError: where a file has its name, or that of a folder above it, or nothing can be written there.
     """
     for place in (folder, *folder.parents):
         if os.path.lexists(place) and not os.path.isdir(place):  # a broken link is in the way, too
             told = f"{place} is a file" if place == folder else f"{folder} lies below {place}, which is a file"
             raise UserError(told, expected="a folder", mend=f"set {argument} to another one")
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    try:  # rights alone do not tell: there are disks without room, and folders of the system that take no files
+        with tempfile.TemporaryDirectory(dir=there, prefix=".vaegan-"):
+            pass
+    except OSError as error:
+        told = f"{folder} cannot be {'written to' if there == folder else 'made'} ({error.strerror})"
+        raise UserError(told, expected=WRITABLE, mend=f"set {argument} to one of yours") from error
 
 
 def check_file(path: Path, argument: str = "--out") -> None:
@@ -74,11 +84,30 @@ def make_folder(folder: Path, argument: str = "--out") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"{folder} cannot be made ({error.strerror})",
-            expected="a folder that you may write to",
-            mend=f"set {argument} to one of yours",
-        ) from error
+        found, mend = f"{folder} cannot be made ({error.strerror})", f"set {argument} to one of yours"
+        raise UserError(found, expected=WRITABLE, mend=mend) from error
+
+
+@contextmanager
+def folder_for(folder: Path, argument: str = "--out") -> Iterator[None]:
+    """Makes a folder for what is written meanwhile; where that fails, no folder that it made is left behind, empty.
+
+    Args:
+        folder: with those above it.
+        argument: what named it.
+
+    Raises:
+        UserError: as :func:`make_folder`.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        make_folder(folder, argument)
+        yield
+    except BaseException:
+        with suppress(OSError):  # from the innermost on; one that holds something stays
+            for place in missing:
+                place.rmdir()
+        raise
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from vaegan.training.state import load_tensors, load_weights, save_tensors
 
 RUNS = Path("runs")
 ASSETS = "assets.safetensors"
+HISTORY = ("seconds", "samples", "n_train", "warnings", "curves")
+"""What judging needs of ``training.json``."""
 SAMPLES_AT_ONCE = 64
 BLOCK = 2**20
 
@@ -99,6 +102,17 @@ class Run:
         if name not in names:
             raise UserError(f"no class {name!r}", expected=f"one of {', '.join(names) or 'none'}", mend="set --class")
         return int(names.index(name))
+
+    def history(self) -> dict[str, Any]:
+        """What training left for the judging: ``training.json``.
+
+        Raises:
+            UserError: where the file is missing or damaged.
+        """
+        path = self.folder / "training.json"
+        content = read_json(path)
+        with _undamaged(path):
+            return {name: content[name] for name in HISTORY} | content
 
     def on(self, data: str | Path) -> Run:
         """The same model before other data of its domain; the domain's assets stay those of the run."""
@@ -355,22 +369,45 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
         UserError: when there is no complete run.
     """
     folder = find(Path(path))
-    name, recipe = from_json(read_json(folder / "recipe.json"))
+    with _undamaged(folder / "recipe.json") as place:
+        name, recipe = from_json(read_json(place))
     if (folder / "model" / ASSETS).is_file():
         assets = {key: value.numpy() for key, value in load_tensors(folder / "model" / ASSETS)[0].items()}
         recipe = replace(recipe, domain=recipe.domain.with_assets(assets))
-    config = read_json(folder / "model" / "config.json")
     known = {cls.__name__: cls for cls in serial.subclasses(ModelConfig)} | {
         "SignalSpec": SignalSpec,
         "Axis": Axis,
     }
-    model_config = serial.decode(config["model"], ModelConfig, known)  # type: ignore[type-abstract]
-    spec = serial.decode(config["spec"], SignalSpec, known)
-    model = model_config.build(spec, int(config["classes"]))
+    with _undamaged(folder / "model" / "config.json") as place:
+        config = read_json(place)
+        model_config = serial.decode(config["model"], ModelConfig, known)  # type: ignore[type-abstract]
+        spec = serial.decode(config["spec"], SignalSpec, known)
+        classes = int(config["classes"])
+    model = model_config.build(spec, classes)
     weights = folder / "model" / "model.safetensors"
     load_weights(model, load_tensors(weights)[0], "", weights)
-    model, twin = (ready(m.to(device)) for m in (model, model_config.build(spec, int(config["classes"]))))
-    return Run(folder, name, recipe, model, Extras.load(folder / "model", model, twin))
+    model, twin = (ready(m.to(device)) for m in (model, model_config.build(spec, classes)))
+    with _undamaged(folder / "model") as place:
+        extras = Extras.load(place, model, twin)
+    return Run(folder, name, recipe, model, extras)
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[Path]:
+    """Names the file where a part of its content is missing or of another kind.
+
+    Raises:
+        UserError: instead of what Python says of it.
+    """
+    try:
+        yield path
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        told = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{path} is damaged, or of another version ({told})",
+            expected="what training writes",
+            mend="train the run again",
+        ) from error
 
 
 def ready(model: Model) -> Model:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.cli.overrides import overridden
+from vaegan.cli.saying import console, reason
 from vaegan.cli.tables import show
 from vaegan.cli.writing import Outputs
 from vaegan.errors import UserError
@@ -47,20 +48,18 @@ def list_command(options: argparse.Namespace, _: list[str]) -> None:
     if options.json:
         print(json.dumps({"domains": domains, "recipes": recipes, "models": models}, indent=2, ensure_ascii=False))
         return
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     for title, rows in (("domains", domains), ("recipes", recipes)):
         table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, row in rows.items():
-            table.add_row(f"[bold]{name}[/]", row["summary"])
-        Console().print(table)
+            table.add_row(f"[bold]{name}[/]", escape(row["summary"]))
+        console().print(table)
 
 
 def run_command(options: argparse.Namespace, rest: list[str]) -> None:
     """``vaegan run`` and ``vaegan train``."""
-    from rich.console import Console
-
     from vaegan import plugins, workflow
 
     known = plugins.recipes()
@@ -78,16 +77,16 @@ def run_command(options: argparse.Namespace, rest: list[str]) -> None:
     if options.smoke:
         recipe = recipe.smoke()
     recipe = recipe.with_budget(options.samples, options.minutes)
-    console = Console(stderr=True)
+    shown = console(stderr=True)
     run = workflow.train(
-        options.recipe, recipe, out=options.out, pretrained=options.pretrained, device=options.device, console=console
+        options.recipe, recipe, out=options.out, pretrained=options.pretrained, device=options.device, console=shown
     )
     if int(os.environ.get("RANK", "0")) > 0:  # of several processes one judges and reports
         return
     if options.command == "train":
         print(run.folder)
         return
-    findings = workflow.evaluate(run, inception=options.inception, console=console)
+    findings = workflow.evaluate(run, inception=options.inception, console=shown)
     path = workflow.report(run, findings, "vaegan " + shlex.join(options.words))
     if options.json:
         print(json.dumps(findings.metrics, indent=2, ensure_ascii=False))
@@ -98,8 +97,6 @@ def run_command(options: argparse.Namespace, rest: list[str]) -> None:
 
 def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan evaluate``."""
-    from rich.console import Console
-
     from vaegan import workflow
     from vaegan.files import check_file, check_folder, write_json
 
@@ -110,8 +107,11 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     if options.report is not None:
         check_folder(options.report, "--report")
     run = workflow.open_run(options.run, options.device)
+    run.history()  # a damaged one is better found before the judging than after it
+    if options.report is None and options.out is None and options.data is None and options.n is None:
+        check_folder(run.folder, "--report")
     findings = workflow.evaluate(
-        run, options.data, n=options.n, inception=options.inception, console=Console(stderr=True)
+        run, options.data, n=options.n, inception=options.inception, console=console(stderr=True)
     )
     if options.out is not None:
         write_json(options.out, findings.metrics)
@@ -132,7 +132,6 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
 
 def restore_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan restore``: a bad file among several does not keep the others from being restored."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
@@ -148,8 +147,8 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
     if not 0 <= options.fidelity <= 1:
         raise UserError(f"--fidelity is {options.fidelity}", expected="0 to 1", mend="set --fidelity")
     outputs, several = Outputs(options.files, options.out), len(options.files) > 1
-    console, failed = Console(stderr=True), 0
-    with Progress(console=console, disable=not console.is_terminal, redirect_stdout=sys.stdout.isatty()) as bar:
+    shown, failed = console(stderr=True), 0
+    with Progress(console=shown, disable=not shown.is_terminal, redirect_stdout=sys.stdout.isatty()) as bar:
         files = bar.add_task("restoring", total=len(options.files), visible=several)
         windows = bar.add_task("", visible=False)
         for path in options.files:
@@ -169,13 +168,15 @@ def restore_command(options: argparse.Namespace, _: list[str]) -> None:
                 )
                 for written in outputs.write(path.name, partial(_restored, clean, options)):
                     print(written)
+            except BrokenPipeError:
+                raise
             except (UserError, OSError) as error:
                 if not several:
                     raise
                 failed += 1
-                reason = f"{error.strerror or error}." if isinstance(error, OSError) else str(error)
-                named = "" if str(path) in reason else f"{path}: "
-                print(f"vaegan: not restored: {named}{reason}", file=sys.stderr)
+                told = reason(error) if isinstance(error, OSError) else str(error)
+                named = "" if str(path) in told else f"{path}: "
+                print(f"vaegan: not restored: {named}{told}", file=sys.stderr)
             bar.advance(files)
     if failed:
         raise UserError(
@@ -225,8 +226,6 @@ def edit_command(options: argparse.Namespace, _: list[str]) -> None:
 
 def compare_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan compare``."""
-    from rich.console import Console
-
     from vaegan import workflow
 
     metrics, page = workflow.compare(
@@ -240,7 +239,7 @@ def compare_command(options: argparse.Namespace, _: list[str]) -> None:
         inception=options.inception,
         device=options.device,
         command="vaegan " + shlex.join(options.words),
-        console=Console(stderr=True),
+        console=console(stderr=True),
     )
     if options.json:
         print(json.dumps(metrics, indent=2, ensure_ascii=False))
@@ -251,8 +250,6 @@ def compare_command(options: argparse.Namespace, _: list[str]) -> None:
 
 def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan sweep``."""
-    from rich.console import Console
-
     from vaegan import workflow
     from vaegan.evaluation.report.sweep import QUALITIES
 
@@ -269,7 +266,7 @@ def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
         smoke=options.smoke,
         device=options.device,
         command="vaegan " + shlex.join(options.words),
-        console=Console(stderr=True),
+        console=console(stderr=True),
     )
     if options.json:
         print(json.dumps(metrics, indent=2, ensure_ascii=False))
@@ -285,7 +282,7 @@ def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
 
 def check_domain_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan check-domain``."""
-    from rich.console import Console
+    from rich.markup import escape
 
     from vaegan import plugins
     from vaegan.testing import check_domain
@@ -296,9 +293,10 @@ def check_domain_command(options: argparse.Namespace, _: list[str]) -> None:
         rows = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks]
         print(json.dumps({"domain": options.name, "passed": not failed, "checks": rows}, indent=2, ensure_ascii=False))
     else:
+        shown = console()
         for check in checks:
             mark = "[green]passed[/]" if check.passed else "[red]FAILED[/]"
-            Console().print(f"{mark} {check.name}: {check.detail}", highlight=False)
+            shown.print(f"{mark} {escape(check.name)}: {escape(check.detail)}", highlight=False)
     if failed:
         raise UserError(
             f"the domain {options.name!r} fails {len(failed)} of {len(checks)} checks ({failed[0].name}: {failed[0].detail})"

@@ -36,7 +36,17 @@ def overridden(options: argparse.Namespace, recipe: Any, rest: list[str]) -> Any
             if word.startswith("-") and word.split("=")[0].replace("_", "-") not in known:
                 raise unknown_flag(word, known, program) from stop
         raise _complaint(said.getvalue(), known, program) from stop
+    except UserError as error:
+        raise _as_typed(error, rest) from error
     return replace(recipe, **{f.name: getattr(changed, f.name) for f in fields(kind)})
+
+
+def _as_typed(error: UserError, rest: list[str]) -> UserError:
+    """A stage's field by the flag that was typed: a configuration does not know which stage it belongs to."""
+    field = re.fullmatch(r"set (?:--stages\.N\.)?((?:objective|training)\.[\w.-]+)", error.mend)
+    typed = {word.split("=")[0].replace("_", "-") for word in rest if word.startswith("--stages.")}
+    flags = sorted(flag for flag in typed if field and flag.endswith("." + field[1].replace("_", "-")))
+    return UserError(error.found, expected=error.expected, mend="set " + " or ".join(flags)) if flags else error
 
 
 def _complaint(said: str, known: set[str], program: str) -> UserError:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vaegan.cli.saying import console
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 TITLES = {"ssim": "SSIM", "nrmse": "NRMSE"}
 SHOWN = ("fid", "kid", "is", "precision", "recall", "f1", "density", "coverage")
+NONE = ("", "1")
+"""What stands for no unit."""
 
 
 def show(metrics: dict[str, Any]) -> None:
     """The restoration table on the terminal."""
-    from rich.console import Console
     from rich.table import Table
 
     from vaegan.metrics.restoration import RESTORATION
 
     for condition, methods in metrics.get("restoration", {}).items():
         n = next(iter(methods.values()))["psnr"]["n"]
-        table = Table(title=f"{condition}  (n = {n})", title_justify="left", box=None, header_style="bold")
+        table = Table(box=None, header_style="bold")
         table.add_column("method")
         # A domain's own measures say more of its signals than the general ones.
         own = [name for name in next(iter(methods.values())) if name.partition("[")[0] not in RESTORATION]
         further = own[:3] or ["ssim", "nrmse"]
-        for heading in ("PSNR dB", "95 % interval", *(TITLES.get(name, name) for name in further)):
+        entries = {name: row[name] for row in methods.values() for name in further if name in row}
+        for heading in ("PSNR dB", "95 % interval", *(_heading(name, entries[name]) for name in further)):
             table.add_column(heading, justify="right")
         best = max(methods, key=lambda method: methods[method]["psnr"]["mean"])
         for method, row in methods.items():
@@ -31,10 +39,10 @@ def show(metrics: dict[str, Any]) -> None:
                 method,
                 f"{row['psnr']['mean']:.2f}",
                 f"{low:.2f} to {high:.2f}",
-                *(f"{row[name]['mean']:.3f}" if name in row else "" for name in further),
+                *(_number(row[name]) if name in row else "" for name in further),
                 style="bold green" if method == best else "",
             )
-        Console().print(table)
+        _print(f"{condition}  (n = {n})", table)
 
     methods = metrics.get("generation", {})
     for extractor in dict.fromkeys(name.partition("[")[2] for by in methods.values() for name in by):
@@ -43,14 +51,35 @@ def show(metrics: dict[str, Any]) -> None:
         ]
         if not columns:  # a domain's own measures: they stand in the report
             continue
-        table = Table(title=f"drawn signals, by {extractor[:-1]}", title_justify="left", box=None, header_style="bold")
+        table = Table(box=None, header_style="bold")
         table.add_column("method")
         for column in columns:
             table.add_column(column.partition("[")[0], justify="right")
         for method, by in methods.items():
-            table.add_row(method, *(f"{by[column]['mean']:.3f}" if column in by else "" for column in columns))
-        Console().print(table)
+            table.add_row(method, *(_number(by[column]) if column in by else "" for column in columns))
+        _print(f"drawn signals, by {extractor[:-1]}", table)
     skipped = metrics.get("data", {}).get("skipped", [])
     if skipped:
         named = ", ".join(item["name"] for item in skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        Console(stderr=True).print(f"[yellow]skipped {len(skipped)} corrupt sources:[/] {named}", highlight=False)
+        console(stderr=True).print(f"[yellow]skipped {len(skipped)} corrupt sources:[/] {named}", highlight=False)
+
+
+def _print(title: str, table: Table) -> None:
+    """A table below its title, which rich would wrap where the table ends."""
+    shown = console()
+    shown.print(title, style="table.title", markup=False, highlight=False)
+    shown.print(table)
+
+
+def _heading(name: str, entry: Mapping[str, Any]) -> str:
+    """A measure's name and its unit, where it has one."""
+    from rich.markup import escape
+
+    title = TITLES.get(name, name)
+    return escape(title if entry["unit"] in NONE else f"{title} {entry['unit']}")
+
+
+def _number(entry: Mapping[str, Any]) -> str:
+    """Three decimals, or three significant digits where these would be fewer: what is in volts or metres may be small."""
+    value, least = entry["mean"], 0.01 if entry["unit"] in NONE else 0.1
+    return f"{value:.3f}" if value == 0 or abs(value) >= least else f"{value:#.3g}"

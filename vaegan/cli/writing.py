@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vaegan.errors import UserError
-from vaegan.files import make_folder
+from vaegan.files import check_folder, folder_for
 
 
 class Outputs:
@@ -18,10 +18,10 @@ class Outputs:
 
     Args:
         files: what is read.
-        out: the folder; it is made.
+        out: the folder; it is made when there is something to write.
 
     Raises:
-        UserError: where a file would be overwritten, two would get the same name, or the folder cannot be made.
+        UserError: where a file would be overwritten, two would get the same name, or the folder cannot be written to.
     """
 
     def __init__(self, files: Sequence[Path], out: Path) -> None:
@@ -38,7 +38,7 @@ class Outputs:
                     mend="treat them one folder at a time",
                 )
             names.add(path.name)
-        make_folder(out)
+        check_folder(out)
 
     def write(self, name: str, write: Callable[[Path], Iterable[Path]]) -> list[Path]:
         """Lets a file and its companions be written elsewhere, then moves them all into the folder.
@@ -55,7 +55,7 @@ class Outputs:
         Raises:
             UserError: where one has the name of what was written before, or of a file that is read.
         """
-        with tempfile.TemporaryDirectory(dir=self.out.resolve(), prefix=".vaegan-") as place:
+        with folder_for(self.out), tempfile.TemporaryDirectory(dir=self.out.resolve(), prefix=".vaegan-") as place:
             scratch = Path(place)
             with _under_their_last_names(place, str(self.out)):
                 told = [path.resolve().relative_to(scratch) for path in write(scratch / name)]

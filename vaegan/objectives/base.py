@@ -111,9 +111,9 @@ def check_numbers(
     )
     for names, expected, fits in kinds:
         for name in names:
-            value = getattr(config, name)
+            value, spelled = getattr(config, name), name.replace("_", "-") if where.startswith("--") else name
             if not (isfinite(value) and fits(value)):
-                raise UserError(f"{name} is {value}", expected=expected, mend=f"set {where}.{name}")
+                raise UserError(f"{name} is {value}", expected=expected, mend=f"set {where}.{spelled}")
 
 
 def trainable(player: nn.Module) -> list[nn.Parameter]:

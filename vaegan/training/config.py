@@ -17,6 +17,14 @@ from vaegan.objectives.base import check_numbers
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 Schedule = Literal["cosine", "constant"]
 
+STAGE = "--stages.N.training"
+"""Where the command line has a stage's fields, N from 0 on; which stage it is a configuration does not know."""
+
+
+def _flag(field: str) -> str:
+    """What mends a field."""
+    return f"set {STAGE}.{field.replace('_', '-')}"
+
 
 class OptimizerConfig(ABC):
     """A frozen dataclass that builds an optimizer."""
@@ -45,7 +53,7 @@ class Adam(OptimizerConfig):
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 found = f"{name} is {getattr(self, name)}"
-                raise UserError(found, expected="0 up to, not including, 1", mend=f"set optimizer.{name}")
+                raise UserError(found, expected="0 up to, not including, 1", mend=_flag(f"optimizer.{name}"))
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer for these parameters."""
@@ -67,7 +75,7 @@ class RMSProp(OptimizerConfig):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        check_numbers(self, "optimizer", weights=("weight_decay",), shares=("decay",))
+        check_numbers(self, f"{STAGE}.optimizer", weights=("weight_decay",), shares=("decay",))
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer for these parameters; on a GPU its counters stay there too."""
@@ -129,25 +137,21 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("samples", "batch", "log_every"):
             if getattr(self, name) < 1:
-                raise UserError(
-                    f"{name} is {getattr(self, name)}",
-                    expected="at least 1",
-                    mend=f"set --{name.replace('_', '-')}",
-                )
+                raise UserError(f"{name} is {getattr(self, name)}", expected="at least 1", mend=_flag(name))
         for name in ("cpu_minutes", "minutes"):
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value > 0):
-                raise UserError(f"{name} is {value}", expected="a number above 0", mend="set --minutes")
+                raise UserError(f"{name} is {value}", expected="a number above 0", mend=_flag(name))
         for name, words in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
             if getattr(self, name) not in words:
                 found = f"{name} is {getattr(self, name)!r}"
-                raise UserError(found, expected=f"one of {', '.join(words)}", mend=f"set {name}")
+                raise UserError(found, expected=f"one of {', '.join(words)}", mend=_flag(name))
         for name in ("ema", "clip", "seed", "save_minutes", "discriminator_lr"):
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
-                raise UserError(f"{name} is {value}", expected="a number of 0 or more", mend=f"set {name}")
+                raise UserError(f"{name} is {value}", expected="a number of 0 or more", mend=_flag(name))
         for name in ("warmup", "mix", "surrogates"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UserError(f"{name} is {getattr(self, name)}", expected="0 to 1", mend=f"set {name}")
+                raise UserError(f"{name} is {getattr(self, name)}", expected="0 to 1", mend=_flag(name))
         if not (isfinite(self.optimizer.lr) and self.optimizer.lr > 0):
-            raise UserError(f"lr is {self.optimizer.lr}", expected="a number above 0", mend="set optimizer.lr")
+            raise UserError(f"lr is {self.optimizer.lr}", expected="a number above 0", mend=_flag("optimizer.lr"))

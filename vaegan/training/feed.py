@@ -79,7 +79,7 @@ class Feed:
             raise DataError(
                 f"sums of two signals in batches of {batch} from {len(data)}",
                 expected="at least 2",
-                mend="set --batch to 2, or mix to 0",
+                mend="set --stages.N.training.batch to 2, or its mix to 0",
             )
         if surrogates and (gaps or classes or fixed or data.observed is not None or data.signals.ndim != 3):
             raise DataError(

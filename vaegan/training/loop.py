@@ -223,7 +223,7 @@ def _rehearse(model: Model, objective: Objective, feed: Feed, fabric: Fabric) ->
         raise UserError(
             "batch norm over batches of one item, in which a channel has a single value",
             expected="at least 2 items a process and step, or another norm",
-            mend="set --batch to 2, or the model's norm and discriminator_norm to group",
+            mend="set --stages.N.training.batch to 2, or the model's norm and discriminator_norm to group",
         ) from error
 
 
