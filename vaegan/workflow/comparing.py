@@ -14,7 +14,7 @@ from vaegan.evaluation.comparison import paired_differences
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import PAIRED, Restoration
-from vaegan.files import check_folder, make_folder, read_json, write_json
+from vaegan.files import check_folder, make_folder, write_json
 from vaegan.recipe import to_json
 from vaegan.run import Run, find, load
 from vaegan.study import Study
@@ -78,7 +78,7 @@ def compare(
     first = next(iter(runs.values()))
     _check_alike(runs)
     runs = {name: with_n(run, n) for name, run in runs.items()}
-    training = {name: read_json(run.folder / "training.json") for name, run in runs.items()}
+    training = {name: run.history() for name, run in runs.items()}
     _check_unseen(runs, training)
     items = find_items(first, None, training[next(iter(runs))], console)
     with Bar(console, "comparing") as progress:

@@ -26,7 +26,7 @@ from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import LATENTS, MIXTURE, MODEL, PAIRED, Generation, Restoration, Tradeoff, Uncertainty
 from vaegan.evaluation.tradeoff import evaluate_tradeoff
 from vaegan.evaluation.uncertainty import Validation, evaluate_uncertainty
-from vaegan.files import read_json, write_json
+from vaegan.files import write_json
 from vaegan.metrics.features import Extractor, default_extractor
 from vaegan.metrics.restoration import Metric
 from vaegan.models import Model
@@ -85,7 +85,7 @@ def evaluate(
         DataError: for data that cannot be read.
     """
     run = with_n(run, n)
-    training = read_json(run.folder / "training.json")
+    training = run.history()
     items = find_items(run, data, training, console)
     if split == "val":
         if items.val is None or not len(items.val):
@@ -132,7 +132,7 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
     if private:
         findings = _without_data(findings)
     write_json(folder / "metrics.json", findings.metrics)
-    training = read_json(run.folder / "training.json")
+    training = run.history()
     warnings = {f"warning {i + 1}": warning for i, warning in enumerate(training["warnings"])}
     restoring = bool(run.recipe.degradations) or PAIRED in findings.metrics.get("restoration", {})
     further: Mapping[str, str] = {}
