@@ -377,11 +377,11 @@ def half_nan(data: SignalSet) -> SignalSet:
         (
             lambda data: replace(data, labels=data.labels - 7),
             "split test",
-            "'test' has labels from -7 to -6, expected indices of its 2 class_names",
+            "'test' has labels from -7 to -6; expected indices of its 2 class_names",
         ),
         (lambda data: replace(data, labels=data.labels + 1), "split train", "labels from 1 to 2"),
         (lambda data: replace(data, class_names=()), "split train", "expected indices of its 0 class_names"),
-        (lambda data: replace(data, labels=data.labels / 2), "split train", r"type float64, expected whole numbers"),
+        (lambda data: replace(data, labels=data.labels / 2), "split train", r"type float64; expected whole numbers"),
         (
             lambda data: replace(data, signals=np.tile(data.signals[:1] * 0, (6, 1, 1))),
             "groups",
@@ -405,7 +405,7 @@ def refuse(self: object, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("changes", "failed", "detail"),
     [
-        ({"groups": ("a", "b", "a")}, "groups", r"1 groups are in both train and test \(a\), expected none"),
+        ({"groups": ("a", "b", "a")}, "groups", r"1 groups are in both train and test \(a\); expected none"),
         ({"low": -3.0}, "split val", r"'val': .* % of the values lie outside .* expected at most 1 %"),
         ({"to_model": lambda self, x: x}, "units", "differs from x by"),
         ({"to_model": lambda self, x: x * 1e6}, "units", r"to_model gives \[-.*\], expected \[-1, 1\]"),

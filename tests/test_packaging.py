@@ -4,10 +4,8 @@ import ast
 import importlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -272,23 +270,13 @@ def test_import_is_silent_and_cheap() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_an_editable_installation_is_found_beside_its_clone(tmp_path: Path) -> None:
-    """Python looks first where it starts: a folder called vaegan there must not be taken for the package."""
-    clone, site = tmp_path / "vaegan", tmp_path / "site"
-    for part in ("vaegan", "domains", "recipes"):
-        shutil.copytree(ROOT / part, clone / part, ignore=shutil.ignore_patterns("__pycache__", "results", "pictures"))
-    for part in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / part, clone)
-    build = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=clone, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(site)
-    code = f"import site; site.addsitedir({str(site)!r}); import vaegan; print(vaegan.__file__)"
+def test_the_installation_is_found_beside_a_folder_of_its_name(tmp_path: Path) -> None:
+    """Python looks first where it starts: a clone called vaegan that lies there must not be taken for the package."""
+    (tmp_path / "vaegan" / "vaegan").mkdir(parents=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", "import vaegan; print(vaegan.load.__module__)"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == str(clone / "vaegan" / "__init__.py"), done.stderr
+    assert done.stdout.strip() == "vaegan.run", done.stderr
 
 
 # --- layers

@@ -107,6 +107,7 @@ def evaluate_command(options: argparse.Namespace, _: list[str]) -> None:
     if options.report is not None:
         check_folder(options.report, "--report")
     run = workflow.open_run(options.run, options.device)
+    run.history()  # a damaged one is better found before the judging than after it
     if options.report is None and options.out is None and options.data is None and options.n is None:
         check_folder(run.folder, "--report")
     findings = workflow.evaluate(
