@@ -63,15 +63,19 @@ def unfolded_rings(xyz: Float[Tensor, "points 3"], start: float = 0.0) -> Int[Te
         xyz: points in metres.
         start: the azimuth from which on rings go, in radians.
     """
-    turn = torch.atan2(xyz[:, 1], xyz[:, 0])
+    x, y = xyz[:, 0], xyz[:, 1]
     if start:
-        turn = (turn - start + math.pi).remainder(2 * math.pi) - math.pi
-    clear = torch.nonzero((turn.abs() > AHEAD) & (torch.hypot(xyz[:, 0], xyz[:, 1]) > 0.1))[:, 0]
-    phase = torch.where(turn < 0, turn + 2 * math.pi, turn)[clear]
-    falls = torch.nonzero(phase[:-1] - phase[1:] > 0.5 * math.pi)[:, 0]
+        cosine, sine = math.cos(start), math.sin(start)
+        x, y = x * cosine + y * sine, y * cosine - x * sine
+    clear = torch.nonzero(((x <= 0) | (y.abs() > math.tan(AHEAD) * x)) & (x * x + y * y > 0.01))[:, 0]
+    # An angle of straight lines, from 0 to 4, which goes up where the azimuth does: of few points that itself is asked.
+    rough = torch.where(y >= 0, 1.0, 3.0) - torch.where(y >= 0, x, -x) / (x.abs() + y.abs())
+    falls = torch.nonzero(rough[clear[:-1]] - rough[clear[1:]] > 0.5)[:, 0]
+    phase = [torch.atan2(y[near], x[near]).remainder(2 * math.pi) for near in (clear[falls], clear[falls + 1])]
+    falls = falls[phase[0] - phase[1] > 0.5 * math.pi]
     last, first = clear[falls], clear[falls + 1]
     # Between the two the ring begins with the first point that has come round.
-    around = torch.nonzero(turn >= 0)[:, 0]
+    around = torch.nonzero(y >= 0)[:, 0]
     if len(around):
         place = torch.searchsorted(around, last, right=True).clamp(max=len(around) - 1)
         first = torch.where(around[place] > last, torch.minimum(around[place], first), first)
