@@ -171,3 +171,14 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         write_picture(recording.with_signals(recording.signals[..., :5]), tmp_path / "b.png")
     with pytest.raises(DataError, match="signals of shape"):
         write_picture(recording.with_signals(recording.signals[0]), tmp_path / "b.png")
+
+
+def test_a_tiff_with_broken_tags_is_whole_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+
+    def broken(self: Image.Exif) -> Any:
+        raise KeyError(34853)
+
+    monkeypatch.setattr(Image.Exif, "items", broken)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif", 1).signals[0, 0], pixels)
