@@ -16,7 +16,7 @@ from domains.lidar.generation import judge, maximum_mean_discrepancy
 from domains.lidar.outliers import METHODS, Removal
 from domains.lidar.ranges import RangeCode
 from domains.lidar.raydrop import count, learn, lost_echoes
-from domains.lidar.vary import NEARER, SWAY, varied
+from domains.lidar.vary import MOVED, NEARER, SWAY, varied
 from domains.lidar.weather import Fog, Rain, Snow
 from vaegan.degradation import build
 from vaegan.errors import UserError
@@ -24,6 +24,7 @@ from vaegan.metrics.restoration import RESTORATION
 from vaegan.models import LarsenConfig, RestoringConfig
 from vaegan.nn.neighbours import alike, continued, squashed, unsquashed
 from vaegan.nn.raydrop import logistic_of
+from vaegan.training.feed import Feed
 
 SMALL = Turns(rows=16, columns=64)
 CODE = RangeCode("log", 80.0)
@@ -312,10 +313,19 @@ def test_varied_turns_keep_the_order_along_a_beam_s_column_and_bounded_scales() 
     seen = torch.isfinite(ranges)
     assert (ranges[seen] <= 13.75 * most).all()
     assert (ranges[seen] >= 4.0 / most).all()
-    # Nothing is interpolated between the pole and the wall, and no two turns are alike.
-    ratio = ranges[:, 0] / ranges[:, 15]
-    wall_ratio, pole_ratio = 10.0 / 13.75, 1.0
-    assert (((ratio - wall_ratio).abs() < 0.02) | ((ratio - pole_ratio).abs() < 0.02)).all()
+    # Nothing is interpolated between the pole and the wall, however far the rows were moved, and no two turns are alike.
+    moved = set()
+    for turn in ranges:
+        rows = torch.isfinite(turn).any(1).nonzero()
+        first, last = int(rows.min()), int(rows.max())
+        steps_up = 15 - last if last < 15 else -first
+        moved.add(steps_up)
+        ratio = turn[first] / turn[last]
+        ratio = ratio[torch.isfinite(ratio)]
+        wall_ratio, pole_ratio = (40.0 + first + steps_up) / (40.0 + last + steps_up), 1.0
+        assert (((ratio - wall_ratio).abs() < 0.02) | ((ratio - pole_ratio).abs() < 0.02)).all()
+    assert moved <= set(range(-MOVED, MOVED + 1))
+    assert len(moved) > MOVED
     assert len({round(float(turn.nanmean()), 4) for turn in ranges}) == 20
     lights = found[:, 1][seen]
     assert (lights >= 0).all()
@@ -336,3 +346,23 @@ def test_turns_are_varied_in_model_units_with_their_gaps() -> None:
     assert torch.equal(one.isnan().all(1), one.isnan().any(1))
     assert not torch.allclose(one, two, equal_nan=True)
     assert 0.5 < one.isnan().float().mean() / x.isnan().float().mean() < 2.0
+
+
+def test_errors_of_turns_are_trained_in_metres_where_that_is_asked_for() -> None:
+    domain = Turns(columns=64, reflectance=False)
+    data = domain.dataset("train")
+    feed = Feed(
+        data,
+        domain.to_model,
+        None,
+        batch=2,
+        device=torch.device("cpu"),
+        gaps=True,
+        physical=lambda x: domain.to_physical(x) * (2.0 / domain.far),
+    )
+    batch, _ = feed(0, 0.0)
+    assert batch.known is not None
+    farther = domain.to_model(domain.to_physical(batch.x) + 0.5)
+    there, moved = batch.compared(batch.judged(farther), physical=True)
+    expected = torch.where(batch.known, 0.5 * 2.0 / domain.far, 0.0)
+    assert torch.allclose(moved - there, expected, atol=1e-5)

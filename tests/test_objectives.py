@@ -36,6 +36,7 @@ from vaegan.objectives import (
     VAEObjective,
     terms,
 )
+from vaegan.objectives.cut import Noise
 from vaegan.signal import Axis, SignalSpec
 from vaegan.testing import ContractError, check_model, check_objective
 from vaegan.testing.flops import count_flops
@@ -77,12 +78,15 @@ OBJECTIVES: dict[str, tuple[Objective, ...]] = {
     ),
     "modern": (
         ModernObjective(feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, free_bits=0.01),
-        ModernObjective(feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, bare=0.5, prior_samples=True),
+        ModernObjective(
+            feature=0.7, adversarial=0.4, penalty=0.2, beta=0.3, bare=0.5, prior_samples=True, physical=True
+        ),
     ),
     "vae": (
         VAEObjective(),
         VAEObjective(squared=False, bare=0.5, free_bits=0.02),
         VAEObjective(relative=True, beta=1e-4),
+        VAEObjective(squared=False, physical=True),
     ),
     "ablations": (PriorGANObjective(), PriorGANObjective(), LearnedVAEObjective(), LearnedVAEObjective(layer=1)),
 }
@@ -100,7 +104,7 @@ def _setting(config, spec: SignalSpec, classes: int = 0) -> tuple[VAEGAN, Batch]
     mask = torch.rand(5, 1, *spec.sizes) > 0.2
     condition = torch.randint(0, classes, (5,)) if classes else None
     known = torch.rand(5, 1, *spec.sizes) > 0.1
-    return model, Batch(x, y, mask, condition, step=0, progress=0.6, known=known)
+    return model, Batch(x, y, mask, condition, step=0, progress=0.6, known=known, physical=torch.sinh)
 
 
 CASES = [
@@ -123,6 +127,26 @@ def test_every_player_gets_exactly_its_own_gradient(kind, index, name, spec) -> 
     config = {**LARSEN, **RESTORING, "larsen": LARSEN["none"]}[name]
     model, batch = _setting(config, spec, classes=3 if index else 0)
     check_objective(objective, model, batch)
+
+
+def test_an_error_is_measured_in_physical_units_where_that_is_asked_for() -> None:
+    model, batch = _setting(RESTORING["map"], SERIES)
+    draws = lambda: torch.Generator().manual_seed(3)  # noqa: E731
+    plain, metres = (
+        VAEObjective(squared=False, beta=0.0, physical=physical).losses(model, batch, draws())["decoder"]
+        for physical in (False, True)
+    )
+    same = replace(batch, physical=None)
+    assert torch.equal(
+        VAEObjective(squared=False, beta=0.0, physical=True).losses(model, same, draws())["decoder"], plain
+    )
+    encoding = model.encode(batch.y, batch.mask)
+    z = encoding.posterior.sample(Noise.draw(model, batch, draws()).posterior)
+    wrong = model.decode(z, encoding.context)
+    assert batch.known is not None
+    expected = ((torch.sinh(wrong) - torch.sinh(batch.x)).abs() * batch.known).mean()
+    assert torch.allclose(metres, expected)
+    assert not torch.allclose(metres, plain)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ STEP = 0.05
 """Relative step of the range from which two neighbouring columns show two things, between which nothing is interpolated."""
 GAIN = 0.3
 """Largest change of the reflectance, as a logarithm."""
+MOVED = 3
+"""Most rows by which a turn is moved up or down."""
 
 
 def varied(
@@ -26,7 +28,8 @@ def varied(
 ) -> Float[Tensor, "batch channels rows columns"]:
     """Turns with ranges scaled by a smooth function of the azimuth, their columns stretched and squeezed, and another gain.
 
-    What a beam meets keeps its order along a column.
+    What a beam meets keeps its order along a column. All of it is moved up or down by a few rows: where each fourth beam is
+    kept, other beams are kept each time.
 
     Args:
         x: ranges in metres and, perhaps, reflectances from 0 to 1.
@@ -51,7 +54,18 @@ def varied(
     waves = (amplitudes * torch.sin(order * azimuth + phases)).sum(1)
     ranges = out[:, :1] * torch.exp(draws[:, 2:3] * NEARER + waves)[:, None, None]
     light = (out[:, 1:] * torch.exp(draws[:, 3] * GAIN).view(-1, 1, 1, 1)).clamp(max=1.0)
-    return torch.where(ranges >= far, absent, torch.cat([ranges, light], dim=1))
+    out = torch.where(ranges >= far, absent, torch.cat([ranges, light], dim=1))
+    steps = torch.randint(-MOVED, MOVED + 1, (n,), generator=generator, device=x.device)
+    return _moved(out, steps, absent)
+
+
+def _moved(x: Tensor, steps: Tensor, absent: float) -> Tensor:
+    """(batch, channels, rows, columns), each item's rows moved up by its own number of steps; nothing moves in."""
+    rows = x.shape[2]
+    source = torch.arange(rows, device=x.device) + steps[:, None]
+    outside = ((source < 0) | (source >= rows))[:, None, :, None]
+    index = source.clamp(0, rows - 1)[:, None, :, None].expand_as(x)
+    return torch.where(outside, absent, torch.gather(x, 2, index))
 
 
 def _columns(x: Tensor, index: Tensor) -> Tensor:

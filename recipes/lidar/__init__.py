@@ -59,7 +59,7 @@ TURN_MODEL = RestoringConfig(
 
 TURN_STAGES = (
     Stage(
-        VAEObjective(squared=False, beta=1e-6),
+        VAEObjective(squared=False, physical=True, beta=1e-6),
         TrainingConfig(
             samples=400_000,
             cpu_minutes=18.0,
@@ -73,7 +73,7 @@ TURN_STAGES = (
         ),
     ),
     Stage(
-        ModernObjective(beta=1e-6, feature=0.002, adversarial=0.0002),
+        ModernObjective(physical=True, beta=1e-6, feature=0.002, adversarial=0.0002),
         TrainingConfig(
             samples=40_000, cpu_minutes=2.0, batch=2, optimizer=Adam(lr=3e-5), flip=True, vary=True, clip=0.2
         ),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vaegan.degradation.base import Measurement
 from vaegan.errors import UserError
 from vaegan.models.base import Model
+from vaegan.nn import at_least_single
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Batch:
         progress: share of the budget that is used up, 0 to 1.
         known: True where the truth is known, or ``None`` where it is everywhere; elsewhere ``x`` is 0.
         measure: the training degradation, for objectives that degrade what the model makes.
+        physical: model units to physical ones, in which the value range is 2 wide, for objectives that measure errors there;
+            ``None`` where these are model units but for a constant.
     """
 
     x: Float[Tensor, "batch channels *space"]
@@ -40,10 +43,17 @@ class Batch:
     progress: float = 0.0
     known: Bool[Tensor, "batch 1 *space"] | None = None
     measure: Callable[[Tensor, torch.Generator | None], Measurement] | None = None
+    physical: Callable[[Tensor], Tensor] | None = None
 
     def judged(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
         """Restored signals as they are judged: the truth stands where it is unknown, so nothing there has a gradient."""
         return x if self.known is None else torch.where(self.known, x, self.x)
+
+    def compared(self, x: Float[Tensor, "batch channels *space"], *, physical: bool) -> tuple[Tensor, Tensor]:
+        """The clean signals and these, in the units in which an objective measures its error: model or physical ones."""
+        if not physical or self.physical is None:
+            return self.x, x
+        return self.physical(at_least_single(self.x)), self.physical(at_least_single(x))
 
 
 @dataclass(frozen=True)

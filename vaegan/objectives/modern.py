@@ -33,7 +33,9 @@ class ModernObjective(Objective):
     Larsen, the encoder is never rewarded for fooling the discriminator.
 
     Args:
-        pixel: weight of the absolute error in model units, averaged over elements.
+        pixel: weight of the absolute error, averaged over elements.
+        physical: take that error of physical values instead of model units; see
+            :class:`~vaegan.objectives.vae.VAEObjective`.
         feature: weight of the learned similarity.
         adversarial: λ, reached after ``warmup``.
         penalty: γ of R1 and R2.
@@ -48,6 +50,7 @@ class ModernObjective(Objective):
     players: ClassVar[tuple[str, ...]] = ("encoder", "decoder", "discriminator")
 
     pixel: float = 1.0
+    physical: bool = False
     feature: float = 0.05
     adversarial: float = 0.005
     penalty: float = 1.0
@@ -74,7 +77,7 @@ class ModernObjective(Objective):
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
         fakes = [x_tilde, model.decode(noise.prior, None, batch.condition)] if self.prior_samples else [x_tilde]
         real, *verdicts = (model.judge(x, batch.condition) for x in (batch.x, *fakes))
-        rebuilt = self._rebuild(batch.x, x_tilde, real, verdicts[0])
+        rebuilt = self._rebuild(batch, x_tilde, real, verdicts[0])
         ramp = self._ramp(batch)
         return {
             "encoder": rebuilt + ramp * self._prior(encoded.q, batch),
@@ -95,7 +98,7 @@ class ModernObjective(Objective):
         seen = [leaf(fake) for fake in fakes]
         real, *verdicts = (model.judge(x, batch.condition) for x in (batch.x, *seen))
 
-        rebuilt = self._rebuild(batch.x, seen[0], real, verdicts[0])
+        rebuilt = self._rebuild(batch, seen[0], real, verdicts[0])
         (wanted,) = gradient([rebuilt], [seen[0]], retain=True)
         fool = _fool(real, verdicts)
         opinions = gradient([ramp * self.adversarial * fool], seen, retain=True)
@@ -113,7 +116,7 @@ class ModernObjective(Objective):
         assign(enc, encoder_gradient(encoded, ramp * prior, handed_back, enc))
         logged = {
             "rebuilt": rebuilt,
-            "pixel": terms.absolute_error(batch.x, seen[0]),
+            "pixel": terms.absolute_error(*batch.compared(seen[0], physical=self.physical)),
             "kl": terms.kl_prior(encoded.q),
             "fool": fool,
             "tell_apart": apart,
@@ -128,9 +131,10 @@ class ModernObjective(Objective):
     def _prior(self, q: DiagonalGaussian, batch: Batch) -> Tensor:
         return self.beta * terms.kl_free_bits(q, self.free_bits) / prod(batch.x.shape[1:])
 
-    def _rebuild(self, x: Tensor, x_tilde: Tensor, real: Verdict, rebuilt: Verdict) -> Tensor:
+    def _rebuild(self, batch: Batch, x_tilde: Tensor, real: Verdict, rebuilt: Verdict) -> Tensor:
+        error = terms.absolute_error(*batch.compared(x_tilde, physical=self.physical))
         likeness = terms.normalised_similarity(real.features[1:], rebuilt.features[1:])
-        return self.pixel * terms.absolute_error(x, x_tilde) + self.feature * likeness
+        return self.pixel * error + self.feature * likeness
 
     def _penalty(self, model: VAEGAN, batch: Batch, fakes: list[Tensor]) -> Tensor:
         """R1 + R2 on fresh leaves, so that nothing but the discriminator can receive its gradient."""

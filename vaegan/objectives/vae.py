@@ -25,6 +25,8 @@ class VAEObjective(Objective):
         variance: of the Gaussian likelihood, in model units squared.
         relative: each item's root mean square error over the root mean square of its truth, in place of either: what is
             faint counts as much as what is strong (for signals that swing around 0 and are judged by their RRMSE).
+        physical: take the error of physical values instead of that of model units (for a domain whose units are a logarithm
+            and that is judged in metres); their value range is 2 wide too, so weights and ``variance`` keep their sense.
         free_bits: nats a latent dimension that are not charged.
         bare: share of the items that are restored from the latent alone, without the context of a restoring path.
     """
@@ -35,6 +37,7 @@ class VAEObjective(Objective):
     squared: bool = True
     variance: float = 0.05
     relative: bool = False
+    physical: bool = False
     free_bits: float = 0.0
     bare: float = 0.0
 
@@ -47,12 +50,13 @@ class VAEObjective(Objective):
         encoded = encode(model, batch, Noise.draw(model, batch, generator, self.bare), cut=False)
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
         elements = prod(batch.x.shape[1:])
+        pair = batch.compared(x_tilde, physical=self.physical)
         if self.relative:
-            error = terms.relative_error(batch.x, x_tilde)
+            error = terms.relative_error(*pair)
         elif self.squared:
-            error = terms.squared_error(batch.x, x_tilde) / (elements * self.variance)
+            error = terms.squared_error(*pair) / (elements * self.variance)
         else:
-            error = terms.absolute_error(batch.x, x_tilde)
+            error = terms.absolute_error(*pair)
         loss = error + self.beta * terms.kl_free_bits(encoded.q, self.free_bits) / elements
         return dict.fromkeys(self.players, loss)
 

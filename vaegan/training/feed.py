@@ -39,6 +39,7 @@ class Feed:
         gaps: whether samples may be missing; see :class:`~vaegan.signal.SignalSpec`.
         fixed: each item has one degraded copy, the same in every epoch, as where no clean signals exist.
         classes: 0, or the number of classes that the model is conditioned on.
+        physical: model to physical units, see :class:`~vaegan.objectives.Batch`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Feed:
         gaps: bool = False,
         fixed: bool = False,
         classes: int = 0,
+        physical: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         if len(data) == 0:
             raise DataError("the training split is empty", expected="at least one signal", mend="set --data")
@@ -89,6 +91,7 @@ class Feed:
         if vary and (fixed or data.observed is not None):
             raise DataError("a varied signal has no recorded damage", mend="set vary to false")
         self.mix, self.surrogates, self.vary, self.gaps, self.fixed = mix, surrogates, vary, gaps, fixed
+        self.physical = physical
         self._epoch, self._order = -1, np.arange(0)
         self._signals = self._resident(data.signals)
         self._observed = None if data.observed is None else self._resident(data.observed)
@@ -120,7 +123,7 @@ class Feed:
             condition = self._sent(np.where(dice < UNCLASSED, -1, labels))
         if x.dim() == 4:
             x, y = (t.contiguous(memory_format=torch.channels_last) for t in (x, y))
-        return Batch(x, y, seen.mask, condition, step, progress, seen.known, self._measure), generator
+        return Batch(x, y, seen.mask, condition, step, progress, seen.known, self._measure, self.physical), generator
 
     def _fixed_copies(self, x: Tensor, rows: np.ndarray, flipped: Tensor | None) -> Observation:
         """Each item degraded on its own, by a generator that depends on the seed and its row alone, and then mirrored."""

@@ -214,6 +214,7 @@ def _feed(
     classes: int,
 ) -> Feed:
     world = fabric.world_size
+    low, high = domain.spec.value_range
     if stage.training.batch % world:
         raise UserError(
             f"a batch of {stage.training.batch} for {world} processes",
@@ -236,6 +237,7 @@ def _feed(
         surrogates=stage.training.surrogates,
         vary=domain.vary if stage.training.vary else None,
         classes=classes,
+        physical=lambda x: domain.to_physical(x) * (2.0 / (high - low)),
     )
 
 
