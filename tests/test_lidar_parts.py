@@ -12,7 +12,14 @@ from domains.lidar import ROBO3D, PlanarScans, Turns
 from domains.lidar import metrics as measures
 from domains.lidar.baselines import turn_baselines
 from domains.lidar.degradations import Drop
-from domains.lidar.generation import judge, maximum_mean_discrepancy
+from domains.lidar.generation import (
+    histograms,
+    judge,
+    maximum_mean_discrepancy,
+    minimum_matching_distance,
+    occupancy,
+    sliced_wasserstein,
+)
 from domains.lidar.outliers import METHODS, Removal
 from domains.lidar.ranges import RangeCode
 from domains.lidar.raydrop import count, learn, lost_echoes
@@ -70,9 +77,17 @@ def test_more_falls_more_is_hit_and_lost(make) -> None:
         assert seen.mask is not None
         shares.append(float((seen.mask & (ranges < 20)).float().mean()))
     assert 0 <= shares[0] < shares[1] < 0.9
-    dark = make(3.0, code=CODE)(flat(78.0, 0.01), generator=torch.Generator().manual_seed(0)).mask
+    dark = make(3.0, code=CODE)(flat(78.0, 0.045), generator=torch.Generator().manual_seed(0)).mask
     assert dark is not None
     assert float(dark.float().mean()) < 0.5
+
+
+@pytest.mark.parametrize("make", [Rain, Snow])
+def test_next_to_nothing_falling_loses_next_to_nothing(make) -> None:
+    # What is stated to be black is, at 78 m, weaker than what a sensor sees in clear air; its echo came back all the same.
+    for reflectance in (0.0, 0.01, 0.045, 1.0):
+        seen = make(1e-6, code=CODE)(flat(78.0, reflectance), generator=torch.Generator().manual_seed(0))
+        assert seen.mask is None or bool(seen.mask.all())
 
 
 def test_the_suite_has_eight_corruptions_at_three_severities() -> None:
@@ -211,6 +226,41 @@ def test_generated_turns_are_measured_under_named_conventions() -> None:
         assert other[name]["mean"] > 1e-4
     assert maximum_mean_discrepancy(np.eye(4), np.eye(4)) == pytest.approx(0.0, abs=1e-12)
     assert 0 < other["jsd[lidargen]"]["mean"] <= math.sqrt(math.log(2.0)) + 1e-9
+
+
+def test_the_conventions_are_those_of_the_code_that_they_are_named_after() -> None:
+    cloud = np.array([[2.0, 0.0, 0.0], [69.0, 0.0, 0.0], [71.0, 0.0, 0.0], [0.0, -10.0, 1.0], [0.0, -10.02, 1.0]])
+    (seen,) = histograms([cloud])
+    assert seen.shape == (100, 100)
+    assert seen.sum() == 3  # 2 and 71 m are not looked at
+    assert seen[int((69.0 + 80.0) / 1.6), 50] == 1
+    assert seen[50, int((-10.0 + 80.0) / 1.6)] == 2
+    cells = occupancy([cloud, cloud[:1]])
+    assert cells.shape == (2000, 2000)
+    assert cells.sum() == 4  # two clouds at 2 m, and two cells of 5 cm at -10 m; 69 m is beyond 50
+    assert cells[1040, 1000] == 2
+    moved = cloud + [3.0, 4.0, 0.0]
+    assert minimum_matching_distance([cloud[:1]], [moved[:1]]) == pytest.approx(0.05**2)
+    assert minimum_matching_distance([cloud[:1]], [moved[:1], cloud[:1]]) == 0.0
+    assert minimum_matching_distance([cloud[2:3]], [cloud[:1]]) == 1.0
+
+
+def test_every_turn_is_among_those_that_are_matched_evenly() -> None:
+    far, near = np.array([[40.0, 40.0, 0.0]]), np.array([[-40.0, -40.0, 0.0]])
+    # Only the last third is unlike.
+    assert minimum_matching_distance([near] * 80 + [far] * 40, [near] * 120) == pytest.approx(0.64 * 2 / 3, abs=0.02)
+    images = np.random.default_rng(0).uniform(size=(120, 32, 64))
+    other = images.copy()
+    other[80:] *= np.linspace(0, 1, 64)
+    assert sliced_wasserstein(images, other[::2]) > 1.2 * sliced_wasserstein(images, images[::2])
+
+
+def test_the_sliced_distance_sees_the_coarse_layout_too() -> None:
+    rows, columns = np.mgrid[:64, :256]
+    layout = 0.5 + 0.4 * np.sin(2 * np.pi * columns / 256) * rows / 64
+    real, alike = (layout + 0.05 * np.random.default_rng(seed).normal(size=(12, 64, 256)) for seed in (0, 1))
+    flat = alike - layout + layout.mean()
+    assert sliced_wasserstein(real, flat) > 2.0 * sliced_wasserstein(real, alike)
 
 
 def test_gaps_are_continued_from_both_sides() -> None:

@@ -1,12 +1,13 @@
 """Measures of generated turns on histograms from above and on range images, each under the name of its convention.
 
 - ``jsd[lidargen]``: the square root of the Jensen-Shannon divergence (natural logarithm) of the summed histograms of 100 x
-  100 cells over 100 m (Zyrianov et al. 2022; scipy's ``jensenshannon``).
+  100 cells over 160 m, of the points between 3 and 70 m (Zyrianov et al. 2022 and their code; scipy's ``jensenshannon``).
 - ``mmd[lidargen]``: the squared *maximum mean discrepancy* with a Gaussian kernel of sigma 0.5 on each cloud's histogram
   divided by its sum, the biased estimate.
-- ``jsd[lidm]``: as ``jsd[lidargen]``, on cells of 0.5 m that are occupied or not (Ran et al. 2024).
-- ``mmd[lidm]``: the *minimum matching distance*: of each real cloud to the nearest generated one, the Chamfer distance of
-  the occupied cells' centres, in metres, the mean over real clouds.
+- ``jsd[lidm]``: the same root, of how many clouds have a point in each cell of 0.05 m within 50 m (Ran et al. 2024 and their
+  code).
+- ``mmd[lidm]``: the *minimum matching distance*: of each real cloud to the nearest generated one, the squared Chamfer
+  distance of the occupied cells of 0.5 m, in shares of the 100 m that are looked at, the mean over real clouds.
 - ``jsd[dusty]``: the Jensen-Shannon divergence itself, base 2, on a grid of 28 x 28 x 28 cells (Nakashima and
   Kurazume 2021).
 - ``swd``: the sliced Wasserstein distance of 7 x 7 patches of a Laplacian pyramid (Karras et al. 2018), times 1000.
@@ -31,10 +32,12 @@ from vaegan.metrics.features import Extracted
 
 Array: TypeAlias = NDArray[Any]
 
-REACH = 50.0
-CELLS = 100
-FINE_CELL = 0.5
+LIDARGEN_REACH, LIDARGEN_CELL = 80.0, 1.6
+LIDARGEN_NEAR, LIDARGEN_FAR = 3.0, 70.0
+LIDM_REACH, LIDM_FINE, LIDM_CELL = 50.0, 0.05, 0.5
+"""Metres, as in the code that the two papers were evaluated with."""
 MOST_MATCHED = 64
+"""Clouds of each kind that are matched, or cut into patches; of more so many, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,32 @@ def points_of(signals: Array, elevations: tuple[float, ...], every: int = 1) -> 
     return clouds
 
 
-def histograms(clouds: list[Array], cell: float = 2 * REACH / CELLS) -> Array:
-    """(n, cells, cells) points from above within 50 m."""
-    cells = round(2 * REACH / cell)
-    edges = np.linspace(-REACH, REACH, cells + 1)
-    return np.stack([np.histogram2d(cloud[:, 0], cloud[:, 1], bins=(edges, edges))[0] for cloud in clouds])
+def histograms(clouds: list[Array]) -> Array:
+    """(n, 100, 100) points from above within 80 m, of those that are 3 to 70 m away."""
+    edges = np.linspace(-LIDARGEN_REACH, LIDARGEN_REACH, round(2 * LIDARGEN_REACH / LIDARGEN_CELL) + 1)
+    found = []
+    for cloud in clouds:
+        depth = np.linalg.norm(cloud, axis=1)
+        x, y = cloud[(depth > LIDARGEN_NEAR) & (depth < LIDARGEN_FAR), :2].T
+        found.append(np.histogram2d(x, y, bins=(edges, edges))[0])
+    return np.stack(found)
+
+
+def occupied(cloud: Array, cell: float) -> Array:
+    """(k, 2) indices of the cells within 50 m that hold a point, seen from above; each once."""
+    inside = (np.abs(cloud[:, :2]) < LIDM_REACH).all(1)
+    found: Array = np.unique(np.floor((cloud[inside, :2] + LIDM_REACH) / cell).astype(np.int64), axis=0)
+    return found
+
+
+def occupancy(clouds: list[Array]) -> Array:
+    """(cells, cells): how many clouds have a point in each cell of 0.05 m within 50 m."""
+    cells = round(2 * LIDM_REACH / LIDM_FINE)
+    total = np.zeros(cells * cells)
+    for cloud in clouds:
+        row, column = occupied(cloud, LIDM_FINE).clip(0, cells - 1).T
+        total[row * cells + column] += 1.0
+    return total.reshape(cells, cells)
 
 
 def jensen_shannon(a: Array, b: Array) -> float:
@@ -99,24 +123,33 @@ def maximum_mean_discrepancy(a: Array, b: Array, sigma: float = 0.5) -> float:
     return kernel(x, x) + kernel(y, y) - 2.0 * kernel(x, y)
 
 
-def minimum_matching_distance(real: Array, drawn: Array, cell: float = FINE_CELL) -> float:
-    """Mean over real clouds of the Chamfer distance to the nearest drawn one, of occupied cells, in metres."""
+def evenly(n: int, most: int = MOST_MATCHED) -> Array:
+    """Up to so many of n indices, evenly spread."""
+    found: Array = np.linspace(0, n - 1, min(n, most)).round().astype(int)
+    return found
+
+
+def minimum_matching_distance(real: list[Array], drawn: list[Array]) -> float:
+    """Mean over real clouds of the squared Chamfer distance to the nearest drawn one, of occupied cells of 0.5 m.
+
+    Places are shares of the 100 m that are looked at, so it has no unit; of a cloud without a point within 50 m it is 1.
+    """
     from scipy.spatial import cKDTree
 
-    def cells(h: Array) -> list[Array]:
-        return [np.argwhere(item > 0) * cell for item in h[:MOST_MATCHED]]
+    def places(clouds: list[Array]) -> list[Array]:
+        return [occupied(clouds[i], LIDM_CELL) * (LIDM_CELL / (2 * LIDM_REACH)) for i in evenly(len(clouds))]
 
-    a, b = cells(real), cells(drawn)
+    a, b = places(real), places(drawn)
     trees = [cKDTree(p) if len(p) else None for p in b]
     best = []
     for p in a:
         own = cKDTree(p) if len(p) else None
         distances = [
-            float(tree.query(p)[0].mean() + own.query(q)[0].mean()) / 2
+            float(np.square(tree.query(p)[0]).mean() + np.square(own.query(q)[0]).mean()) / 2
             for q, tree in zip(b, trees, strict=True)
             if tree is not None and own is not None
         ]
-        best.append(min(distances) if distances else 2 * REACH)
+        best.append(min(distances) if distances else 1.0)
     return float(np.mean(best))
 
 
@@ -132,7 +165,7 @@ def sliced_wasserstein(real: Array, drawn: Array, *, seed: int = 0, patches: int
     n = min(len(real), len(drawn))
     random = np.random.default_rng(seed)
     values = []
-    pyramids = zip(_laplacian(real[:n]), _laplacian(drawn[:n]), strict=True)
+    pyramids = zip(*(_laplacian(images[evenly(len(images), n)]) for images in (real, drawn)), strict=True)
     for a, b in pyramids:
         x, y = (_patches(level, patches, random) for level in (a, b))
         x, y = ((p - p.mean(0)) / (p.std(0) + 1e-8) for p in (x, y))
@@ -143,15 +176,16 @@ def sliced_wasserstein(real: Array, drawn: Array, *, seed: int = 0, patches: int
 
 
 def _laplacian(images: Array) -> list[Array]:
+    """What each halving leaves out, the finest first, and what is left at the end."""
     from scipy import ndimage
 
     levels = []
-    while min(images.shape[1:]) >= 16:
+    while min(images.shape[1:]) >= 32:
         low = ndimage.gaussian_filter(images, (0.0, 1.0, 1.0), mode=("nearest", "nearest", "wrap"))[:, ::2, ::2]
         up = low.repeat(2, axis=1).repeat(2, axis=2)[:, : images.shape[1], : images.shape[2]]
         levels.append(images - up)
         images = low
-    return levels or [images]
+    return [*levels, images]
 
 
 def _patches(level: Array, count: int, random: np.random.Generator) -> Array:
@@ -174,14 +208,13 @@ def judge(drawn: Array, real: Array, elevations: tuple[float, ...], far: float) 
     """
     a, b = points_of(real, elevations), points_of(drawn, elevations)
     coarse = histograms(a), histograms(b)
-    fine = histograms(a, FINE_CELL), histograms(b, FINE_CELL)
     grids = [np.histogramdd(np.concatenate(c), bins=28, range=[(-far, far)] * 2 + [(-4.0, 4.0)])[0] for c in (a, b)]
     images = [np.nan_to_num(s[:, 0].astype(np.float64)) / far for s in (real, drawn)]
     found = {
         "jsd[lidargen]": (jensen_shannon(coarse[0].sum(0), coarse[1].sum(0)), "1"),
         "mmd[lidargen]": (maximum_mean_discrepancy(*coarse), "1"),
-        "jsd[lidm]": (jensen_shannon((fine[0] > 0).sum(0), (fine[1] > 0).sum(0)), "1"),
-        "mmd[lidm]": (minimum_matching_distance(*fine), "m"),
+        "jsd[lidm]": (jensen_shannon(occupancy(a), occupancy(b)), "1"),
+        "mmd[lidm]": (minimum_matching_distance(a, b), "1"),
         "jsd[dusty]": (jensen_shannon(*grids) ** 2 / np.log(2.0), "bit"),
         "swd": (sliced_wasserstein(*images), "1e-3"),
     }

@@ -174,7 +174,8 @@ class Precipitation(RangeDegradation):
         chance, place = self._winner(ranges, power, alpha, slope, number, draw)
         won = uniform(tuple(ranges.shape), x, generator) < chance
         noise = RESOLUTION / torch.sqrt(2.0 * power / WEAKEST) * normal(tuple(ranges.shape), x, generator)
-        lost = ~won & (hard < WEAKEST)
+        # Sensors state a reflectance of 0 for echoes that did come back: too weak in clear air, they say nothing of weather.
+        lost = ~won & (hard < WEAKEST) & (shade >= WEAKEST * ranges.square())
         y = self.with_ranges(x, torch.where(won, place, ranges + noise))
         weakened = torch.where(won, shade * self.drops.scatter, shade * torch.exp(-2.0 * alpha * ranges))
         y = _with_reflectance(y, weakened)
