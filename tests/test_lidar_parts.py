@@ -239,7 +239,7 @@ def test_the_conventions_are_those_of_the_code_that_they_are_named_after() -> No
     assert cells.shape == (2000, 2000)
     assert cells.sum() == 4  # two clouds at 2 m, and two cells of 5 cm at -10 m; 69 m is beyond 50
     assert cells[1040, 1000] == 2
-    moved = cloud + [3.0, 4.0, 0.0]
+    moved = cloud + np.array([3.0, 4.0, 0.0])
     assert minimum_matching_distance([cloud[:1]], [moved[:1]]) == pytest.approx(0.05**2)
     assert minimum_matching_distance([cloud[:1]], [moved[:1], cloud[:1]]) == 0.0
     assert minimum_matching_distance([cloud[2:3]], [cloud[:1]]) == 1.0

@@ -23,7 +23,9 @@ from vaegan.errors import DataError
 
 Array: TypeAlias = NDArray[Any]
 
-ENDINGS = (".pcd.bin", ".bin", ".pcd", ".ply")
+FORMATS = {".pcd.bin": "nuscenes", ".bin": "kitti", ".pcd": "pcd", ".ply": "ply"}
+"""Of files by their endings."""
+ENDINGS = tuple(FORMATS)
 INTENSITY = ("intensity", "i", "reflectance", "reflectivity", "remission", "scalar_intensity")
 RING = ("ring", "channel", "laser_id", "line")
 MOST_POINTS = 20_000_000

@@ -43,9 +43,14 @@ class RangeDegradation(Degradation):
     def with_ranges(
         self, x: Float[Tensor, "batch channels *space"], ranges: Float[Tensor, "batch 1 *space"]
     ) -> Float[Tensor, "batch channels *space"]:
-        """Signals with other ranges, which are cut at 0 and at twice the farthest."""
+        """Signals with other ranges, which are cut at 0 and at twice the farthest; a range of 0 is no echo, and stays."""
         unit = self.code.to_unit(ranges.clamp(0.0, 2.0 * self.code.far))
-        return torch.cat([unit, x[:, 1:]], dim=1)
+        return torch.where(nothing(x), x, torch.cat([unit, x[:, 1:]], dim=1))
+
+
+def nothing(x: Float[Tensor, "batch channels *space"]) -> Bool[Tensor, "batch 1 *space"]:
+    """Where there is no echo, in signals in model units in which that is a range of 0."""
+    return x[:, :1] <= -1.0
 
 
 def without(x: Float[Tensor, "batch channels *space"], lost: Tensor) -> Measurement:
@@ -218,7 +223,7 @@ class MixedPixels(RangeDegradation):
         following = torch.cat([ranges[..., 1:], ranges[..., -1:]], dim=-1)
         mixed = uniform(tuple(ranges.shape), x, generator) < per_sample(level, x)
         weight = uniform(tuple(ranges.shape), x, generator)
-        mixed = mixed & ((ranges - following).abs() > self.edge)
+        mixed = mixed & ((ranges - following).abs() > self.edge) & (following > 0)  # there is no echo at 0 to mix with
         return Measurement(torch.where(mixed, self.with_ranges(x, ranges + weight * (following - ranges)), x))
 
 

@@ -132,9 +132,28 @@ def f1(predicted: Array, true: Array) -> Array:
     return score
 
 
+def echoes(signals: Array) -> Array:
+    """(n, rows, columns) where there is an echo, in signals in which its absence is a range of 0 (or NaN)."""
+    there: Array = np.nan_to_num(signals[:, 0]) > 0.5
+    return there
+
+
 def hit_f1(restored: Array, truth: Array, data_range: float) -> Array:
-    """F1 of where there is an echo, for signals in which its absence is a range of 0 (or NaN)."""
-    return f1(np.nan_to_num(restored[:, 0]) > 0.5, np.nan_to_num(truth[:, 0]) > 0.5)
+    """F1 of where there is an echo."""
+    return f1(echoes(restored), echoes(truth))
+
+
+def drop_f1(restored: Array, truth: Array, data_range: float) -> Array:
+    """F1 of where there is none: most pixels have one, so that it tells more of a mask than :func:`hit_f1`."""
+    return f1(~echoes(restored), ~echoes(truth))
+
+
+def _co_valid(
+    function: Callable[[Array, Array, float], Array], restored: Array, truth: Array, data_range: float
+) -> Array:
+    """A measure over the pixels in which both have an echo: a range of 0 is none, and no distance."""
+    both = (echoes(restored) & echoes(truth))[:, None]
+    return function(restored, np.where(both, truth, np.nan), data_range)
 
 
 def removal_scores(flagged: Array, wrong: Array) -> dict[str, Array]:
@@ -163,7 +182,8 @@ def turn_metrics(elevations: tuple[float, ...], *, gaps: bool = True) -> dict[st
 
     Args:
         elevations: of the rows, in radians.
-        gaps: whether pixels without echo are gaps; else it is measured whether their absence is restored too.
+        gaps: whether pixels without echo are gaps; else errors are those of pixels in which both have one, and whether the
+            absence of echoes is restored is measured too.
     """
 
     def with_rays(function: Callable[..., Array]) -> Callable[[Array, Array, float], Array]:
@@ -178,8 +198,10 @@ def turn_metrics(elevations: tuple[float, ...], *, gaps: bool = True) -> dict[st
         Metric("delta_1", delta_1, "1", "higher"),
         Metric("chamfer", with_rays(chamfer), "m", "lower"),
         Metric("iou", with_rays(voxel_iou), "1", "higher"),
-        *([] if gaps else [Metric("hit_f1", hit_f1, "1", "higher")]),
     ]
+    if not gaps:
+        chosen = [replace(metric, function=partial(_co_valid, metric.function)) for metric in chosen]
+        chosen += [Metric("hit_f1", hit_f1, "1", "higher"), Metric("drop_f1", drop_f1, "1", "higher")]
     return {metric.name: metric for metric in chosen}
 
 

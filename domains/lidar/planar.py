@@ -102,13 +102,25 @@ def _miss_levels(ranges: Sequence[np.ndarray[Any, Any]]) -> dict[int, float]:
     for count in {len(values) for values in ranges}:
         values = np.concatenate([v for v in ranges if len(v) == count])
         values = values[np.isfinite(values)]
-        top = values.max(initial=0.0)
-        _, same = np.unique(values[values >= _PILE * top], return_counts=True)
-        at_top = int(same.sum())
-        below = int(((values >= (2 * _PILE - 1) * top) & (values < _PILE * top)).sum())
-        piled = at_top >= 3 and at_top > 5 * below and 2 * int(same.max()) >= at_top
-        levels[count] = _PILE * top if piled else np.inf
+        tops = (top for top in _tops(values) if _piled(values, top))
+        levels[count] = _PILE * next(tops, np.inf)
     return levels
+
+
+def _tops(values: np.ndarray[Any, Any]) -> list[float]:
+    """The largest value, and the largest of those that stand a hundred times as often as all above them: a slip is none."""
+    found, times = np.unique(values, return_counts=True)
+    above = len(values) - np.cumsum(times)
+    often = found[:-1][times[:-1] > 100 * above[:-1]]
+    return [float(top) for top in (*found[-1:], *often[-1:])]
+
+
+def _piled(values: np.ndarray[Any, Any], top: float) -> bool:
+    """Whether values pile up here: three or more, next to none just below, and half of them one number."""
+    _, same = np.unique(values[(values >= _PILE * top) & (values <= top / _PILE)], return_counts=True)
+    at_top = int(same.sum())
+    below = int(((values >= (2 * _PILE - 1) * top) & (values < _PILE * top)).sum())
+    return top > 0 and at_top >= 3 and at_top > 5 * below and 2 * int(same.max()) >= at_top
 
 
 def laser_scan(message: Mapping[str, Any], where: str = "LaserScan") -> Scan:

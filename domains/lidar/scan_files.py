@@ -33,8 +33,11 @@ class ScanFile:
     parts: int
 
 
-def join_scans(scans: Scans, path: Path, *, step: float, far: float) -> Recording:
+def join_scans(scans: Scans, path: Path, *, step: float, far: float, wraps: bool = False) -> Recording:
     """The scans of a file as one recording, each taken apart into interleaved scans whose beams are about ``step`` apart.
+
+    For a network that ``wraps`` its axis, what a scanner does not see of a whole turn is a gap: the two ends of its view are
+    no neighbours.
 
     Raises:
         DataError: when scans of different numbers of beams lie in one file.
@@ -47,7 +50,10 @@ def join_scans(scans: Scans, path: Path, *, step: float, far: float) -> Recordin
             mend="write the scans of each scanner into a file of their own",
         )
     parts = max(1, round(step / abs(scans.scans[0].beam)))
-    size = -(-counts[0] // parts)
+    beams, first = counts[0], scans.scans[0]
+    if wraps and not first.turns:
+        beams = max(beams, round(2 * np.pi / abs(first.beam)))
+    size = -(-beams // parts)
     signals = np.full((len(scans.scans) * parts, 1, size), np.nan, np.float32)
     for i, scan in enumerate(scans.scans):
         values = np.where(scan.ranges < far, scan.ranges, np.nan)

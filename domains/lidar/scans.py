@@ -147,7 +147,8 @@ class PlanarScans(Domain):
         Raises:
             DataError: when the file cannot be read, holds no scan, or scans of different numbers of beams.
         """
-        return join_scans(read_scans(path), path, step=math.radians(self.view) / self.beams, far=self.far)
+        step, wraps = math.radians(self.view) / self.beams, self.spec.periodic[0]
+        return join_scans(read_scans(path), path, step=step, far=self.far, wraps=wraps)
 
     def write(self, recording: Recording, path: Path) -> Path:
         """Writes the file again with restored ranges; gaps longer than ``longest_gap`` stay what they were."""

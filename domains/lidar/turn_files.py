@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 
 from domains.lidar.cloud_files import write_cloud
-from domains.lidar.clouds import INTENSITY, RING, Array, Cloud, ending, read_cloud
+from domains.lidar.clouds import FORMATS, INTENSITY, RING, Array, Cloud, ending, read_cloud
 from domains.lidar.projection import Projected, directions, project, spherical_rows
 from domains.lidar.rings import APART, Order, by_order
 from vaegan.domain import Recording
@@ -62,6 +64,7 @@ class Turn:
         elevations: of each row, in radians.
         layout: the one that was taken.
         kept: points that are finite, not at the origin and nearer than the farthest range.
+        beyond: (rows, columns) pixels whose only points are farther: an echo came back there.
         doubted: whether the order of the points told of rings and their elevations spoke against it.
     """
 
@@ -70,6 +73,7 @@ class Turn:
     elevations: Array
     layout: str
     kept: int
+    beyond: Array
     doubted: bool = False
 
 
@@ -100,10 +104,12 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
     else:
         row, valid = rings, torch.ones_like(rings, dtype=torch.bool)
     values = torch.from_numpy(cloud.reflectance())[None, :, None]
-    found: Projected = project(
-        xyz[None], values, row[None], (raster.rows, raster.columns), valid=valid[None], far=raster.far
-    )
+    onto = partial(project, xyz[None], values, row[None], (raster.rows, raster.columns), valid=valid[None])
+    found: Projected = onto(far=raster.far)
     winner = found.winner[0].numpy()
+    beyond = np.zeros(winner.shape, bool)
+    if bool((xyz.square().sum(1) >= raster.far**2).any()):
+        beyond = (onto(far=math.inf).winner[0].numpy() >= 0) & (winner < 0)
     if (winner < 0).all():
         raise DataError(
             f"none of the {len(points)} points of {name} falls into the range image",
@@ -114,7 +120,7 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
     if elevations is None:
         elevations = _elevations(xyz.numpy(), winner, raster, rings is not None)
     layout = "spherical" if rings is None else "rings"
-    return found.image[0].numpy(), Turn(cloud, winner, elevations, layout, int(finite.sum()), doubted)
+    return found.image[0].numpy(), Turn(cloud, winner, elevations, layout, int(finite.sum()), beyond, doubted)
 
 
 def _rings(
@@ -253,10 +259,10 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
 
     The points of the file keep their order, ring and time. Those that stand in the image and whose range was
     changed by more than half a millimetre move along their ray; all others, also those that a nearer point hides,
-    stay as they are. Behind them come the points of filled pixels: those without a point which in their column or row
-    lie between two observed ones at most ``longest_gap`` pixels apart; they go ring by ring, each from azimuth 0
-    anticlockwise, so that a file without a field for rings can be read again. What the file says of points beside place,
-    intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column.
+    stay as they are. Behind them come the points of filled pixels: those without a point, be it beyond ``far``, which in
+    their column or row lie between two that have one, at most ``longest_gap`` pixels apart; they go ring by ring, each from
+    azimuth 0 anticlockwise, so that a file without a field for rings can be read again. What the file says of points beside
+    place, intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column.
 
     Returns:
         The cloud, and for each of its points whether it was filled and whether it was moved.
@@ -274,7 +280,7 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     share = (new[changed] / old[changed]).astype(np.float64)
     for name in ("x", "y", "z"):
         points[name][index] = points[name][index] * share
-    added = _unfolded(between(seen, longest_gap) & (new > 0), turn.winner)
+    added = _unfolded(between(seen | turn.beyond, longest_gap) & (new > 0), turn.winner)
     intensity, ring = turn.cloud.named(INTENSITY), turn.cloud.named(RING)
     stated = {"x", "y", "z", ring, intensity if len(signals) > 1 else None}
     extra = np.zeros(len(added[0]), points.dtype)
@@ -352,9 +358,22 @@ def _gaps(seen: Array, longest: int, *, wraps: bool) -> Array:
 
 
 def write_turn(recording: Recording, path: Path, *, longest_gap: int, far: float) -> Path:
-    """Writes the restored points in the format of the file that was read; see :func:`restored_cloud`."""
+    """Writes the restored points in the format of the file that was read, or as a PCD; see :func:`restored_cloud`.
+
+    Raises:
+        DataError: for a path that ends as files of another format do.
+    """
+    kept: Cloud = recording.metadata[0].cloud
+    asked = FORMATS.get(ending(path), kept.format)
+    if asked not in (kept.format, "pcd"):
+        endings = " or ".join(end for end, name in FORMATS.items() if name in (kept.format, "pcd"))
+        raise DataError(
+            f"{path.name} for what was read as {kept.format}",
+            expected=f"a name that ends in {endings}",
+            mend="rename it",
+        )
     cloud, _, _ = restored_cloud(recording, longest_gap=longest_gap, far=far)
-    if ending(path) == ".pcd" and cloud.format != "pcd":
+    if asked != cloud.format:
         cloud = replace(cloud, format="pcd", ascii=False, head=())
     return write_cloud(cloud, path)
 

@@ -213,7 +213,8 @@ class Turns(Domain):
         Raises:
             DataError: when the file is missing, truncated, of another format, or has no point in the image.
         """
-        return read_turn(path, self.raster, reflectance=self.reflectance)
+        recording = read_turn(path, self.raster, reflectance=self.reflectance)
+        return recording if self.gaps else replace(recording, signals=np.nan_to_num(recording.signals, nan=0.0))
 
     def write(self, recording: Recording, path: Path) -> Path:
         """Writes the points back; see :func:`domains.lidar.turn_files.restored_cloud`."""

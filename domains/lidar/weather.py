@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from domains.lidar.degradations import REFLECTED, RangeDegradation
+from domains.lidar.degradations import REFLECTED, RangeDegradation, nothing
 from domains.lidar.ranges import RangeCode
 from vaegan.degradation import Level, Measurement
 from vaegan.degradation.base import normal, per_sample, uniform
@@ -87,7 +87,7 @@ class Fog(RangeDegradation):
         moved = torch.minimum(ranges, (per_sample(place, x) + jitter).clamp(min=0.5))
         y = self.with_ranges(x, torch.where(fogged, moved, ranges))
         weakened = reflectance_of(x) * torch.where(fogged, soft, hard).clamp(max=1.0)
-        return Measurement(_with_reflectance(y, weakened))
+        return Measurement(torch.where(nothing(x), x, _with_reflectance(y, weakened)))
 
 
 def _soft_target(alpha: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,7 +179,7 @@ class Precipitation(RangeDegradation):
         y = self.with_ranges(x, torch.where(won, place, ranges + noise))
         weakened = torch.where(won, shade * self.drops.scatter, shade * torch.exp(-2.0 * alpha * ranges))
         y = _with_reflectance(y, weakened)
-        there = per_sample(level, x) > 0
+        there = (per_sample(level, x) > 0) & ~nothing(x)
         return Measurement(torch.where(there, torch.where(lost, -1.0, y), x), ~(lost & there))
 
     def _winner(
