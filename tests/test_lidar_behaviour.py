@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from domains.lidar import PlanarScans, Turns
+from domains.lidar.hits import hit_scores
 from domains.lidar.planar import read_scans
 from domains.lidar.turn_files import restored_cloud
 from vaegan.degradation import build
@@ -175,3 +177,26 @@ def test_the_misses_of_the_recorded_logs_are_found_with_a_slip_too(tmp_path: Pat
     missed = [sum(int(np.isnan(scan.ranges).sum()) for scan in read_scans(one).scans) for one in (before, path)]
     assert missed[0] > 1000
     assert abs(missed[1] - missed[0]) <= 1
+
+
+def test_hits_and_misses_are_those_of_what_is_written() -> None:
+    hit = np.array([[1, 1, 1, 1, 1, 0, 0, 1, 1, 1]], bool)
+    observed = np.array([[1, 0, 1, 1, 0, 0, 0, 1, 1, 1]], bool)
+    found = hit_scores(hit, observed, longest=1, wraps=False)
+    assert found["hit_f1_observed"] == pytest.approx(12 / 14)
+    assert found["hit_f1"] == pytest.approx(14 / 15)  # the first gap is filled, the second is left
+    assert found["miss_f1"] == pytest.approx(4 / 5)
+    assert found["invented"] == 0.0
+    assert hit_scores(hit, observed, longest=3, wraps=False)["invented"] == 1.0
+    whole = hit_scores(np.ones((2, 5), bool), np.ones((2, 5), bool), longest=3, wraps=True)
+    assert whole["hit_f1"] == 1.0
+    assert math.isnan(whole["miss_f1"])
+
+
+def test_a_report_of_scans_tells_hits_from_misses() -> None:
+    (text,) = PlanarScans().report_sections(lambda recording: recording, 4).values()
+    cells = re.findall(r"<td>([^<]*)</td>", text)
+    assert cells[::6] == ["10 %", "30 %", "50 %"]
+    values = np.array([float(c) for i, c in enumerate(cells) if i % 6]).reshape(3, 5)
+    assert (values[:, 1] > values[:, 0]).all()
+    assert (np.diff(values[:, 0]) < 0).all()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from domains.lidar import degradations as happens
-from domains.lidar import metrics, raydrop
+from domains.lidar import hits, metrics, raydrop
 from domains.lidar.baselines import planar_baselines
 from domains.lidar.planar import ENDINGS, Scan, on_grid, read_scans
 from domains.lidar.ranges import Encoding, RangeCode
@@ -137,6 +137,10 @@ class PlanarScans(Domain):
     def metrics(self) -> Mapping[str, Any]:
         """Shares of the beams within 10 and 30 cm."""
         return metrics.WITHIN
+
+    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+        """Which beams have a range in what is written; see :mod:`domains.lidar.hits`."""
+        return hits.section(self.dataset("test"), longest=self.longest_gap, wraps=self.spec.periodic[0])
 
     def read(self, path: Path) -> Recording:
         """All scans of a file, at their own number of beams.
