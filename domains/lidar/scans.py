@@ -60,7 +60,7 @@ class PlanarScans(Domain):
     encoding: Encoding = "linear"
     test: tuple[str, ...] = ()
     phases: bool = True
-    longest_gap: int = 16
+    longest_gap: int = 5
 
     def __post_init__(self) -> None:
         if self.data is not None:

@@ -76,7 +76,7 @@ class Turns(Domain):
     down: float = -25.0
     test: tuple[str, ...] = ()
     outliers: bool = False
-    longest_gap: int = 8
+    longest_gap: int = 5
 
     def __post_init__(self) -> None:
         if self.data is not None:
