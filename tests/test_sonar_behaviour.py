@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from domains.sonar import Sonar
+from domains.sonar import Sonar, metrics
+from vaegan.errors import DataError
 
 
 @pytest.mark.parametrize("scaling", ["amplitude", "power", "log"])
@@ -27,3 +28,29 @@ def test_restored_amplitudes_stay_in_the_range_of_a_record(scaling, tmp_path: Pa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_allclose(domain.read(written).signals[0, 0], echo[0, 0].nan_to_num(), atol=1e-6)
+
+
+def speckled(rows: int = 64, columns: int = 64, level: float = 0.2) -> np.ndarray:
+    return np.random.default_rng(0).gamma(4.0, level / 4.0, (rows, columns)).clip(0.0, 0.99)
+
+
+def test_what_cannot_vary_is_not_even_ground() -> None:
+    """A blanked water column, a transmitted pulse, and windows of a few levels had infinitely many looks."""
+    echo = speckled()
+    echo[:16], echo[16:32], echo[32:48, :32] = 1.0, 0.05, np.round(echo[32:48, :32] * 5) / 5
+    places = metrics.homogeneous(echo)
+    assert all(rows.start >= 32 and (rows.start >= 48 or columns.start >= 32) for rows, columns in places)
+    assert metrics.without_truth(echo, echo)["enl_observed"] == pytest.approx(4.0, rel=0.25)
+
+
+def test_one_bright_sample_does_not_hide_the_others() -> None:
+    echo = speckled(level=0.002)
+    echo[0, 0] = 0.9
+    places = metrics.homogeneous(echo)
+    assert len(places) == 4 and all(rows.start or columns.start for rows, columns in places)
+
+
+@pytest.mark.parametrize("shape", [(1, 400), (400, 1)])
+def test_a_record_of_one_ping_is_told_of(shape: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match="no window of 1x1 samples with echoes, and without gaps or saturation"):
+        metrics.without_truth(speckled(*shape), speckled(*shape))
