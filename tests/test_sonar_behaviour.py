@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,12 @@ import pytest
 import torch
 
 from domains.sonar import Sonar, metrics
-from vaegan.errors import DataError
+from vaegan.degradation import Degradation
+from vaegan.errors import DataError, UserError
+from vaegan.objectives import BlindSpotObjective, ThinningObjective
+from vaegan.plugins import recipes
+from vaegan.recipe import Recipe
+from vaegan.workflow.training import train
 
 
 @pytest.mark.parametrize("scaling", ["amplitude", "power", "log"])
@@ -54,3 +60,40 @@ def test_one_bright_sample_does_not_hide_the_others() -> None:
 def test_a_record_of_one_ping_is_told_of(shape: tuple[int, int]) -> None:
     with pytest.raises(DataError, match="no window of 1x1 samples with echoes, and without gaps or saturation"):
         metrics.without_truth(speckled(*shape), speckled(*shape))
+
+
+def own_speckle(*degradations: str) -> Recipe:
+    return replace(recipes()["sonar/selfsupervised"], degradations=degradations)
+
+
+def test_thinning_by_other_looks_than_were_added_is_refused(tmp_path: Path) -> None:
+    objective = ThinningObjective(law="gamma", level=4.0)
+
+    def added(*degradations: str) -> Degradation | None:
+        return own_speckle(*degradations).degradation()
+
+    objective.check(None)
+    objective.check(added("speckle L=4"))
+    for other in (
+        ("speckle L=2",),
+        ("speckle L=2..4",),
+        ("speckle L=4 + smear",),
+        ("speckle L=4", "speckle L=8"),
+        ("smear",),
+    ):
+        with pytest.raises(
+            UserError, match=r"level 4, but .*'speckle L=4' alone, or none .*set --stages.N.objective.level"
+        ):
+            objective.check(added(*other))
+        ThinningObjective(law="gaussian", level=0.1).check(added(*other))
+        BlindSpotObjective().check(added(*other))
+    with pytest.raises(UserError, match="degradations are noise of 2 looks"):
+        train("sonar/selfsupervised", own_speckle("speckle L=2").smoke(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_learns_from_records_that_are_noisy_themselves(tmp_path: Path) -> None:
+    for k in range(4):
+        np.save(tmp_path / f"{k}.npy", (255 * speckled(32, 32)).round().astype(np.uint8))
+    run = train("own", own_speckle().smoke().with_data(tmp_path), out=tmp_path / "run", device="cpu")
+    assert run.recipe.degradations == () and run.restore(tmp_path / "0.npy").recording.signals.shape == (1, 1, 32, 32)

@@ -72,6 +72,7 @@ class GammaSpeckle(EchoDegradation):
         if not 0 < low <= high:
             raise UserError(f"speckle of {low:g} to {high:g} looks", expected="L above 0, LOW..HIGH")
         super().__init__((1.0 / high, 1.0 / low), scaling, clip)
+        self.looks = float(low) if low == high else None
 
     def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
         """Multiplies by gamma noise of variance ``level``."""
