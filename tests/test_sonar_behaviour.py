@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from domains.sonar import Sonar, metrics
-from vaegan.degradation import Degradation
+from domains.sonar.sonar import OWN
+from vaegan.degradation import Degradation, build
 from vaegan.errors import DataError, UserError
 from vaegan.objectives import BlindSpotObjective, ThinningObjective
 from vaegan.plugins import recipes
@@ -97,3 +99,23 @@ def test_a_run_learns_from_records_that_are_noisy_themselves(tmp_path: Path) -> 
         np.save(tmp_path / f"{k}.npy", (255 * speckled(32, 32)).round().astype(np.uint8))
     run = train("own", own_speckle().smoke().with_data(tmp_path), out=tmp_path / "run", device="cpu")
     assert run.recipe.degradations == () and run.restore(tmp_path / "0.npy").recording.signals.shape == (1, 1, 32, 32)
+
+
+def test_a_turned_record_is_degraded_as_it_would_be_upright() -> None:
+    makers, x = Sonar(size=16).degradations(), 1.6 * torch.rand(3, 1, 12, 20) - 0.8
+    turnable = {name for name, make in OWN.items() if "along" in inspect.signature(make).parameters}
+    assert turnable >= {"tvg", "beam-pattern", "cross-talk", "range-noise", "ghost", "stripes", "missing-pings"}
+    for name in sorted(turnable):
+        plain, rows, columns = (build(name + text, makers) for text in ("", " along=rows", " along=columns"))
+        upright, turned = (
+            one(signal, generator=torch.Generator().manual_seed(0)) for one, signal in ((rows, x), (columns, x.mT))
+        )
+        assert torch.equal(upright.y, turned.y.mT), name
+        default = plain(x, generator=torch.Generator().manual_seed(0)).y
+        assert torch.equal(default, upright.y) != torch.equal(
+            default, columns(x, generator=torch.Generator().manual_seed(0)).y
+        ), name
+        with pytest.raises(UserError, match="along"):
+            build(name + " along=beams", makers)
+    gains = makers["tvg"](error=20.0, along="columns", clip=False)(torch.full((1, 1, 4, 30), -0.9)).y
+    assert bool((gains.diff(dim=-1) > 0).all()) and bool((gains.diff(dim=-2) == 0).all())
