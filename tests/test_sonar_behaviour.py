@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from domains.sonar import Sonar, metrics
+from domains.sonar import Sonar, metrics, report
+from domains.sonar.formats.common import Record
+from domains.sonar.formats.humminbird import Humminbird
 from domains.sonar.sonar import OWN
 from vaegan.degradation import Degradation, build
+from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
 from vaegan.objectives import BlindSpotObjective, ThinningObjective
 from vaegan.plugins import recipes
@@ -119,3 +122,29 @@ def test_a_turned_record_is_degraded_as_it_would_be_upright() -> None:
             build(name + " along=beams", makers)
     gains = makers["tvg"](error=20.0, along="columns", clip=False)(torch.full((1, 1, 4, 30), -0.9)).y
     assert bool((gains.diff(dim=-1) > 0).all()) and bool((gains.diff(dim=-2) == 0).all())
+
+
+def humminbird(*channels: str) -> Humminbird:
+    nothing = np.zeros((1, 1), dtype=np.int64)
+    records = (Record(Path(f"rec/{name}.SON"), ("u1",), (255.0,), nothing, nothing) for name in channels)
+    return Humminbird(Path("rec.DAT"), tuple(records))
+
+
+@pytest.mark.parametrize(
+    ("format_name", "metadata", "shown"),
+    [
+        ("XTF", None, [0, 1]),
+        ("Humminbird", humminbird("B001", "B000", "B003", "B002"), [3, 2]),
+        ("Humminbird", humminbird("B000", "B001", "B002", "B004"), [0]),
+        ("Oculus", None, [0]),
+        ("NPY", None, [0]),
+        ("HDF5", None, [0]),
+    ],
+)
+def test_only_port_and_starboard_are_shown_as_one_waterfall(format_name, metadata, shown) -> None:
+    """Frames of a sequence came out as one raster, the first of them mirrored."""
+    signals = np.random.default_rng(0).random((4, 1, 6, 5)).astype(np.float32)
+    found = report._shown(Recording(signals, Path("a"), format_name, metadata)).signals
+    np.testing.assert_array_equal(found, signals[shown])
+    lone = report._shown(Recording(signals[:1], Path("a"), format_name)).signals
+    np.testing.assert_array_equal(lone, signals[:1])
