@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from domains.sonar import Sonar, metrics, report
+from domains.sonar import Sonar, baselines, metrics, report
 from domains.sonar.formats.common import Record
 from domains.sonar.formats.humminbird import Humminbird
 from domains.sonar.sonar import OWN
@@ -148,3 +148,24 @@ def test_only_port_and_starboard_are_shown_as_one_waterfall(format_name, metadat
     np.testing.assert_array_equal(found, signals[shown])
     lone = report._shown(Recording(signals[:1], Path("a"), format_name)).signals
     np.testing.assert_array_equal(lone, signals[:1])
+
+
+@pytest.mark.parametrize("scaling", ["amplitude", "power", "log"])
+def test_general_filters_keep_the_brightness_of_even_ground(scaling) -> None:
+    domain = Sonar(size=64, scaling=scaling)
+    echo = torch.from_numpy(speckled(level=0.3)).view(1, 64, 64)
+    mask = np.ones((1, 64, 64), dtype=bool)
+    mask[:, :4] = False
+    methods = baselines.despecklers(domain.spec, scaling, slow=False)
+    for name in ("median", "gaussian", "tv", "wavelet", "nlm"):
+        method = methods[name]
+        for seen in (None, mask):
+            restored = method.restore(domain.to_model(echo).numpy(), seen, method.middle)
+            mean = float(domain.to_physical(torch.from_numpy(restored)).mean())
+            assert mean == pytest.approx(float(echo.mean()), rel=0.02), (name, seen is None)
+
+
+def test_log_wavelet_takes_speckle_of_every_scale_out() -> None:
+    """One level alone leaves the coarse speckle."""
+    restored = baselines.in_log(baselines._wavelet, speckled(level=0.3), 0.7)
+    assert restored.std() / restored.mean() < 0.2
