@@ -11,7 +11,7 @@ import torch
 from scipy.special import gammaincc
 
 from vaegan.data import SignalSet
-from vaegan.degradation import Degradation, GaussianNoise, Measurement
+from vaegan.degradation import Degradation, GaussianNoise, Measurement, observe
 from vaegan.errors import UserError
 from vaegan.models import DenseVAEConfig, LarsenConfig, RestoringConfig
 from vaegan.models.latent import LatentModel
@@ -51,6 +51,27 @@ def batch_of(spec: SignalSpec, *, masked: bool = False) -> Batch:
 def test_gradients_are_each_players_own(objective: Objective, spec: SignalSpec) -> None:
     for masked in (False, True):
         check_objective(objective, SMALL.build(spec), batch_of(spec, masked=masked))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_draws_have_the_gaps_of_the_data(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A discriminator would else tell signals with gaps from draws without."""
+    plain = batch_of(PICTURE, masked=masked)
+    x = plain.x.clone()
+    x[..., :5] = torch.nan
+    x[0, :, 7] = torch.nan
+    assert plain.measure is not None
+    seen = observe(x, None, gaps=True)
+    assert seen.known is not None
+    mask = seen.known if plain.mask is None else seen.known & plain.mask
+    batch = replace(plain, x=seen.x, y=torch.where(mask, plain.y, 0.0), mask=mask, known=seen.known)
+    model, objective, judged = SMALL.build(PICTURE), AmbientObjective(penalty_every=1), []
+    judge = type(model).judge
+    monkeypatch.setattr(type(model), "judge", lambda self, y, *rest: judged.append(y) or judge(self, y, *rest))
+    objective.losses(model, batch, torch.Generator().manual_seed(0))
+    real, fake = judged[:2]
+    assert bool((real == 0).any()) and torch.equal(real == 0, fake == 0)
+    check_objective(objective, model, batch)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{type(o).__name__}-{getattr(o, 'law', '')}")

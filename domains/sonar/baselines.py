@@ -46,6 +46,31 @@ class EchoFilter(Baseline):
         return restored
 
 
+@dataclass(frozen=True)
+class OnAmplitudes(Baseline):
+    """A general method that is given amplitudes: a mean of curved model units is darker than the mean of echoes.
+
+    Attributes:
+        method: the method, for signals in [-1, 1].
+        scaling: of the model units.
+        keeps_mean: scale the result to the mean of what was observed, for methods whose middle of speckle is not its mean.
+    """
+
+    method: Baseline
+    scaling: Scaling
+    keeps_mean: bool = False
+
+    def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
+        """Restores amplitudes and scales back; see :meth:`vaegan.baselines.Baseline.restore`."""
+        echo = to_amplitude(torch.from_numpy(np.asarray(y, dtype=np.float64)), self.scaling).numpy()
+        filtered = (self.method.restore(2.0 * echo - 1.0, mask, strength) + 1.0) / 2.0
+        if self.keeps_mean and (mask is None or mask.any()):
+            known = np.ones_like(echo, dtype=bool) if mask is None else np.broadcast_to(mask, echo.shape)
+            filtered = filtered * (echo[known].mean() / max(float(filtered[known].mean()), 1e-12))
+        restored: Array = to_model(torch.from_numpy(filtered), self.scaling).numpy().astype(y.dtype)
+        return restored
+
+
 def nearest(echo: Array, observed: Array) -> Array:
     """Fills what was not observed with the nearest observed sample; 0 where nothing was."""
     from scipy import ndimage
@@ -110,13 +135,18 @@ def in_log(denoise: Callable[[Array, float], Array], y: Array, sigma: float) -> 
 
 
 def _wavelet(x: Array, sigma: float) -> Array:
+    import pywt
     from skimage.restoration import denoise_wavelet
+
+    levels = max(1, pywt.dwtn_max_level(x.shape, "sym4"))  # by default three fewer, which leaves one of a window
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         low, high = float(x.min()), float(x.max())
         span = max(high - low, 1e-12)
-        shrunk: Array = denoise_wavelet((x - low) / span, sigma=sigma / span, wavelet="sym4", rescale_sigma=False)
+        shrunk: Array = denoise_wavelet(
+            (x - low) / span, sigma=sigma / span, wavelet="sym4", wavelet_levels=levels, rescale_sigma=False
+        )
     return shrunk * span + low
 
 
@@ -163,5 +193,10 @@ def despecklers(spec: SignalSpec, scaling: Scaling, *, slow: bool = True) -> Map
     ]
     if slow and importlib.util.find_spec("bm3d") is not None:
         found.append(make("log-bm3d", (0.2, 0.3, 0.4, 0.5, 0.7, 1.0), partial(in_log, _bm3d)))
-    general = dict(classical.defaults(spec))
+    general = {
+        name: method
+        if name == "inpaint"
+        else OnAmplitudes(name, method.strengths, method, scaling, keeps_mean=name in ("median", "nlm"))
+        for name, method in classical.defaults(spec).items()
+    }
     return {**general, **{baseline.name: baseline for baseline in found}}

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from domains.sonar.lines import Along, axis_of, check_along, lines
 from domains.sonar.scaling import Scaling
-from domains.sonar.speckle import EchoDegradation, rayleigh, steps
+from domains.sonar.speckle import EchoDegradation, PolarDegradation, rayleigh, steps
 from vaegan.degradation import Level, Measurement
 from vaegan.degradation.base import normal, per_sample, uniform
-from vaegan.errors import UserError
 
-Along = Literal["rows", "columns"]
 NEAREST = 0.1
 """Range of the first row, as a share of the last one's."""
-
-
-def axis_of(along: Along) -> int:
-    """The axis whose positions are single rows (pings) or columns (beams)."""
-    return -2 if along == "rows" else -1
-
-
-def check_along(along: str) -> None:
-    """Stops for lines that there are not.
-
-    Raises:
-        UserError: with the known ones.
-    """
-    if along not in get_args(Along):
-        raise UserError(f"along={along}", expected=" or ".join(get_args(Along)))
-
-
-def lines(along: Along, values: Float[Tensor, "batch n"]) -> Float[Tensor, "batch 1 rows columns"]:
-    """A value for each row, or column, shaped to broadcast over the raster."""
-    return values[:, None, :, None] if along == "rows" else values[:, None, None, :]
 
 
 def decibels(level: Tensor) -> Tensor:
@@ -45,53 +23,59 @@ def decibels(level: Tensor) -> Tensor:
     return torch.pow(10.0, level / 20.0)
 
 
-class TVGError(EchoDegradation):
+class TVGError(PolarDegradation):
     """A wrong time-varying gain: dB per decade of range, ``u' = u 10^(Δ log10(R / R_mid) / 20)``.
 
     The gain that makes up for spreading is ``a log10 R`` with a of 20 to 40; Δ is the error of a. ``R`` goes from a
-    tenth of the last range to the last one over the rows, and ``R_mid`` is their geometric mean.
+    tenth of the last range to the last one, and ``R_mid`` is their geometric mean.
 
     Args:
         error: Δ in dB a decade, of either sign.
+        along: whether a range is one of the ``rows`` or of the ``columns`` (pings by ranges).
         scaling, clip: see :class:`EchoDegradation`.
     """
 
     bounds: ClassVar[tuple[float, float]] = (-80.0, 80.0)
-    dims: ClassVar[tuple[int, ...]] = (2,)
 
-    def __init__(self, error: Level = (-15.0, 15.0), scaling: Scaling = "amplitude", clip: bool = True) -> None:
-        super().__init__(error, scaling, clip)
+    def __init__(
+        self, error: Level = (-15.0, 15.0), along: Along = "rows", scaling: Scaling = "amplitude", clip: bool = True
+    ) -> None:
+        check_along(along)
+        super().__init__(error, along == "columns", scaling, clip)
 
-    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
-        """Multiplies each row by its gain."""
+    def polar(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Multiplies each range by its gain."""
         decades = torch.log10(NEAREST + (1.0 - NEAREST) * steps(u, -2)) - 0.5 * math.log10(NEAREST)
-        return Measurement(u * decibels(per_sample(level, u) * decades.unsqueeze(-1)))
+        return u * decibels(per_sample(level, u) * decades.unsqueeze(-1))
 
 
-class BeamPattern(EchoDegradation):
-    """A wrong beam pattern: columns lose ``depth ((2a − 1)² − ripple / 2)`` dB, a from 0 to 1 over the beams.
+class BeamPattern(PolarDegradation):
+    """A wrong beam pattern: beams lose ``depth ((2a − 1)² − ripple / 2)`` dB, a from 0 to 1 over the beams.
 
     The ripple is the mean of three cosines of 1 to 3 periods over the aperture with random phases.
 
     Args:
         depth: dB that the outermost beams lose, 0 or more.
+        along: whether a beam is one of the ``columns`` or of the ``rows``.
         scaling, clip: see :class:`EchoDegradation`.
     """
 
     bounds: ClassVar[tuple[float, float]] = (0.0, 60.0)
-    dims: ClassVar[tuple[int, ...]] = (2,)
 
-    def __init__(self, depth: Level = (2.0, 10.0), scaling: Scaling = "amplitude", clip: bool = True) -> None:
-        super().__init__(depth, scaling, clip)
+    def __init__(
+        self, depth: Level = (2.0, 10.0), along: Along = "columns", scaling: Scaling = "amplitude", clip: bool = True
+    ) -> None:
+        check_along(along)
+        super().__init__(depth, along == "rows", scaling, clip)
 
-    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
-        """Multiplies each column by its gain."""
+    def polar(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Multiplies each beam by its gain."""
         a = steps(u, -1)
         phases = 2.0 * math.pi * uniform((len(u), 3, 1), u, generator)
         waves = torch.arange(1, 4, device=u.device, dtype=u.dtype).view(1, 3, 1) * 2.0 * math.pi * a
         ripple = torch.cos(waves + phases).mean(1)
         loss = lines("columns", (2.0 * a - 1.0) ** 2 - 0.5 * ripple)
-        return Measurement(u * decibels(-per_sample(level, u) * loss))
+        return u * decibels(-per_sample(level, u) * loss)
 
 
 class Stripes(EchoDegradation):
@@ -119,29 +103,35 @@ class Stripes(EchoDegradation):
         return Measurement(u * lines(self.along, (1.0 + level.unsqueeze(1) * n).clamp(min=0.0)))
 
 
-class CrossTalk(EchoDegradation):
+class CrossTalk(PolarDegradation):
     """Another sonar's pulses: spokes along some beams, ``u' = u + strength (0.3 + 0.7 r) R / 2``, R Rayleigh of scale 1.
 
     Args:
         strength: amplitude of the spokes.
         share: of the beams that are hit.
+        along: whether a beam is one of the ``columns`` or of the ``rows`` (a ping of a waterfall).
         scaling, clip: see :class:`EchoDegradation`.
     """
 
     bounds: ClassVar[tuple[float, float]] = (0.0, 10.0)
-    dims: ClassVar[tuple[int, ...]] = (2,)
 
     def __init__(
-        self, strength: Level = (0.1, 0.6), share: float = 0.05, scaling: Scaling = "amplitude", clip: bool = True
+        self,
+        strength: Level = (0.1, 0.6),
+        share: float = 0.05,
+        along: Along = "columns",
+        scaling: Scaling = "amplitude",
+        clip: bool = True,
     ) -> None:
-        super().__init__(strength, scaling, clip)
+        check_along(along)
+        super().__init__(strength, along == "rows", scaling, clip)
         self.share = share
 
-    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+    def polar(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Tensor:
         """Adds spokes."""
         hit = lines("columns", (uniform((len(u), u.shape[-1]), u, generator) < self.share).to(u))
         added = hit * (0.3 + 0.7 * steps(u, -2).unsqueeze(-1)) * rayleigh(u, generator) / 2.0
-        return Measurement(u + per_sample(level, u) * added)
+        return u + per_sample(level, u) * added
 
 
 class LogCompression(EchoDegradation):

@@ -44,26 +44,37 @@ EPI = Metric("epi", epi, "1", "higher")
 def homogeneous(y: Raster, *, size: int = 16, n: int = 4) -> list[tuple[slice, slice]]:
     """The windows of a raster that hold the least structure: candidates for speckle alone.
 
-    Windows of ``size`` by ``size`` on a grid, without gaps and with a mean above 2 % of the largest, ordered by the
-    spread of the means of their four quarters over their own mean: a slope or an edge raises it, speckle hardly does.
+    Windows of ``size`` by ``size`` on a grid, ordered by the spread of the means of their four quarters over their own
+    mean: a slope or an edge raises it, speckle hardly does. Left out are those with gaps, with a mean of at most 2 % of the
+    raster's median, with hardly any values of their own (a blanked water column), and with more than 1 % at full scale (a
+    transmitted pulse): nothing varies there, and it would count as even.
 
     Raises:
-        DataError: when the raster has no window without gaps.
+        DataError: when the raster has no such window.
     """
     rows, columns = y.shape
-    floor = 0.02 * float(np.nanmax(y)) if np.isfinite(y).any() else 0.0
+    floor = 0.02 * float(np.nanmedian(y)) if np.isfinite(y).any() else 0.0
+    step = max(1, size // 2)
     scored = []
-    for i in range(0, rows - size + 1, size // 2):
-        for j in range(0, columns - size + 1, size // 2):
+    for i in range(0, rows - size + 1, step):
+        for j in range(0, columns - size + 1, step):
             cut = y[i : i + size, j : j + size]
-            if np.isnan(cut).any() or cut.mean() <= floor:
-                continue
-            half = size // 2
-            quarters = [cut[a : a + half, b : b + half].mean() for a in (0, half) for b in (0, half)]
-            scored.append((float(np.std(quarters) / cut.mean()), i, j))
+            if _holds_echoes(cut, floor):
+                quarters = [cut[a : a + step, b : b + step].mean() for a in (0, step) for b in (0, step)]
+                scored.append((float(np.std(quarters) / cut.mean()), i, j))
     if not scored:
-        raise DataError(f"no window of {size}x{size} samples without gaps", mend="give a smaller size")
+        raise DataError(
+            f"no window of {size}x{size} samples with echoes, and without gaps or saturation",
+            mend="give a record with even ground",
+        )
     return [(slice(i, i + size), slice(j, j + size)) for _, i, j in sorted(scored)[:n]]
+
+
+def _holds_echoes(cut: Raster, floor: float) -> bool:
+    """Whether a window has no gaps, is brighter than ``floor``, varies and is not saturated."""
+    if np.isnan(cut).any() or cut.mean() <= floor:
+        return False
+    return np.unique(cut).size >= max(2, cut.size // 32) and bool((cut >= 1.0).mean() <= 0.01)
 
 
 def enl(x: Raster) -> float:

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from domains.sonar.gain import Along, axis_of, check_along
+from domains.sonar.lines import Along, axis_of, check_along
 from domains.sonar.scaling import Scaling
-from domains.sonar.speckle import EchoDegradation
+from domains.sonar.speckle import EchoDegradation, PolarDegradation
 from vaegan.degradation import Level, Measurement
 from vaegan.degradation.base import per_sample, uniform
 
@@ -108,30 +108,32 @@ class Smear(EchoDegradation):
         return Measurement(total / weights)
 
 
-class Ghost(EchoDegradation):
+class Ghost(PolarDegradation):
     """A second path: ``u'(r) = u(r) + strength u(r − d)``, d twice the height above the bottom or below the surface.
 
     Args:
         strength: of the ghost.
-        nearest, farthest: d as a share of the rows, drawn for each sample.
+        nearest, farthest: d as a share of the ranges, drawn for each sample.
+        along: whether a range is one of the ``rows`` or of the ``columns`` (pings by ranges).
         scaling, clip: see :class:`EchoDegradation`.
     """
 
     bounds: ClassVar[tuple[float, float]] = (0.0, 2.0)
-    dims: ClassVar[tuple[int, ...]] = (2,)
 
     def __init__(
         self,
         strength: Level = (0.1, 0.5),
         nearest: float = 0.1,
         farthest: float = 0.4,
+        along: Along = "rows",
         scaling: Scaling = "amplitude",
         clip: bool = True,
     ) -> None:
-        super().__init__(strength, scaling, clip)
+        check_along(along)
+        super().__init__(strength, along == "columns", scaling, clip)
         self.nearest, self.farthest = nearest, farthest
 
-    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+    def polar(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Tensor:
         """Adds a copy that comes later."""
         rows = u.shape[-2]
         delay = self.nearest + (self.farthest - self.nearest) * uniform(len(u), u, generator)
@@ -139,4 +141,4 @@ class Ghost(EchoDegradation):
         source = torch.arange(rows, device=u.device).view(1, -1) - shift.view(-1, 1)
         index = source.clamp(min=0).view(len(u), 1, rows, 1).expand_as(u)
         later = torch.where((source >= 0).view(len(u), 1, rows, 1), u.gather(2, index), 0.0)
-        return Measurement(u + per_sample(level, u) * later)
+        return u + per_sample(level, u) * later

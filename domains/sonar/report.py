@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from domains.sonar import formats
+from domains.sonar.formats.humminbird import Humminbird
 from domains.sonar.formats.picture import EchoPicture
 from domains.sonar.metrics import without_truth
 from domains.sonar.views import before_and_after, fan, grey, thumbnail
@@ -23,8 +24,8 @@ Restore = Callable[[Recording], Recording]
 FILES = 3
 MOST_SAMPLES = 4_000_000
 """Of a file; a longer one is shown by its first pings."""
-CHANNELS = 2
-"""That are shown of a file."""
+SIDES = ("B002", "B003")
+"""Humminbird's channels of port and starboard."""
 MEANINGS = {
     "enl_observed": "equivalent looks of homogeneous windows, before",
     "enl": "the same, after",
@@ -75,17 +76,27 @@ def _recordings(test: SignalSet, root: Path | None) -> list[tuple[str, Recording
     names.sort(key=lambda name: (Path(name).suffix.lower() in formats.PICTURES, -(folder / name).stat().st_size, name))
     found = []
     for name in names[:FILES]:
-        found.append((name, _cropped(formats.read(folder / name))))
+        found.append((name, _shown(formats.read(folder / name))))
     return found
 
 
-def _cropped(recording: Recording) -> Recording:
-    """A recording of more samples than are shown, as the first pings of its first channels."""
-    signals = recording.signals
+def _shown(recording: Recording) -> Recording:
+    """What is shown of a recording: one raster, or port and starboard; of a long one the first pings."""
+    signals = recording.signals[_sides(recording)]
     if signals.size > MOST_SAMPLES:
-        signals = signals[:CHANNELS]
         signals = signals[:, :, : max(1, MOST_SAMPLES // (signals.size // signals.shape[2]))].copy()
     return recording.with_signals(signals)
+
+
+def _sides(recording: Recording) -> list[int]:
+    """Port and starboard where the format has them; else the first channel, as others may be frames of their own."""
+    if recording.format == "XTF":
+        return list(range(min(2, len(recording.signals))))
+    if isinstance(recording.metadata, Humminbird):
+        names = [record.source.stem.upper() for record in recording.metadata.records]
+        if set(SIDES) <= set(names):
+            return [names.index(side) for side in SIDES]
+    return [0]
 
 
 def _first(recording: Recording) -> np.ndarray[Any, Any]:
@@ -96,7 +107,7 @@ def _views(recording: Recording, restored: Recording) -> str:
     """A frame of a picture is a fan already; a polar raster is shown as one; pings are a waterfall."""
     before, after = np.asarray(recording.signals), np.asarray(restored.signals)
     after = np.where(np.isnan(before), np.nan, after)
-    parts = [before_and_after(before[:CHANNELS], after[:CHANNELS])]
+    parts = [before_and_after(before, after)]
     polar = recording.format in ("Oculus", "simulated", "NPY", "NPZ", "HDF5")
     if polar and not isinstance(recording.metadata, EchoPicture):
         pair = [grey(thumbnail(fan(part[0, 0]))) for part in (before, after)]

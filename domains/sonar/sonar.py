@@ -102,8 +102,11 @@ class Sonar(Domain):
         return to_model(x if x.is_floating_point() else x.float(), self.scaling)
 
     def to_physical(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
-        """Model units to amplitudes."""
-        return to_amplitude(x, self.scaling)
+        """Model units to amplitudes, cut to [0, 1]: read again, a record that left it would be given another scale.
+
+        There is no gradient through what is cut.
+        """
+        return to_amplitude(x, self.scaling).clamp(0.0, 1.0)
 
     def dataset(self, split: Split) -> SignalSet:
         """The items of a split; whole files are held out, 70, 10 and 20 % of those of each class.

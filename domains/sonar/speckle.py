@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from domains.sonar.lines import Along, check_along
 from domains.sonar.scaling import Scaling, to_amplitude, to_model
 from vaegan.degradation import Degradation, Level, Measurement
 from vaegan.degradation.base import normal, per_sample, uniform
@@ -51,6 +52,36 @@ class EchoDegradation(Degradation):
         """Degrades amplitudes, of which 1 is full scale."""
 
 
+class PolarDegradation(EchoDegradation):
+    """A degradation of ranges and beams, told for a raster of ranges by beams: one of pings by ranges is turned for it.
+
+    Args:
+        level, scaling, clip: see :class:`EchoDegradation`.
+        turned: whether ranges are columns instead of rows.
+    """
+
+    dims: ClassVar[tuple[int, ...]] = (2,)
+
+    def __init__(self, level: Level, turned: bool, scaling: Scaling = "amplitude", clip: bool = True) -> None:
+        super().__init__(level, scaling, clip)
+        self.turned = turned
+
+    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+        """Degrades the raster with its ranges from top to bottom."""
+        if not self.turned:
+            return Measurement(self.polar(u, level, generator))
+        return Measurement(self.polar(u.mT.contiguous(), level, generator).mT.contiguous())
+
+    @abstractmethod
+    def polar(
+        self,
+        u: Float[Tensor, "batch channels ranges beams"],
+        level: Float[Tensor, " batch"],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "batch channels ranges beams"]:
+        """Degrades amplitudes over range and beam."""
+
+
 class GammaSpeckle(EchoDegradation):
     """Speckle of L looks: ``u' = u n`` with ``n ~ Gamma(L, 1/L)``, of mean 1 and variance ``1/L``.
 
@@ -72,6 +103,7 @@ class GammaSpeckle(EchoDegradation):
         if not 0 < low <= high:
             raise UserError(f"speckle of {low:g} to {high:g} looks", expected="L above 0, LOW..HIGH")
         super().__init__((1.0 / high, 1.0 / low), scaling, clip)
+        self.looks = float(low) if low == high else None
 
     def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
         """Multiplies by gamma noise of variance ``level``."""
@@ -100,40 +132,43 @@ class RayleighSpeckle(EchoDegradation):
         return Measurement(u * (1.0 + per_sample(level, u) * (n - 1.0)))
 
 
-class RangeNoise(EchoDegradation):
+class RangeNoise(PolarDegradation):
     """Multiplicative noise, and additive noise that grows with range, as the simulator OceanSim makes it.
 
     ``u' = u (1 + s n) + s (r / r_max)^2 (1 + c exp(-(a - 1/2)^2 / w)) R / 2`` with ``n ~ N(0, 1)``, ``R`` Rayleigh of
-    scale 1, ``r`` the range (first axis of the raster) and ``a`` the beam, 0 to 1.
+    scale 1, ``r`` the range and ``a`` the beam, 0 to 1.
 
     Args:
         strength: s, 0 or more.
         centre: c, how much more the middle beams get.
         width: w, of the middle, as a share of the aperture squared.
+        along: whether a range is one of the ``rows`` or of the ``columns`` (pings by ranges; the middle is then that of the
+            pings, so set ``centre`` to 0).
         scaling, clip: see :class:`EchoDegradation`.
     """
 
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    dims: ClassVar[tuple[int, ...]] = (2,)
 
     def __init__(
         self,
         strength: Level = (0.05, 0.3),
         centre: float = 1.0,
         width: float = 0.05,
+        along: Along = "rows",
         scaling: Scaling = "amplitude",
         clip: bool = True,
     ) -> None:
-        super().__init__(strength, scaling, clip)
+        check_along(along)
+        super().__init__(strength, along == "columns", scaling, clip)
         self.centre, self.width = centre, width
 
-    def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
+    def polar(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Tensor:
         """Multiplies and adds."""
         s = per_sample(level, u)
         r, a = (steps(u, axis) for axis in (-2, -1))
         lobe = 1.0 + self.centre * torch.exp(-((a - 0.5) ** 2) / self.width)
         added = r.unsqueeze(-1) ** 2 * lobe * rayleigh(u, generator) / 2.0
-        return Measurement(u * (1.0 + s * normal(tuple(u.shape), u, generator)) + s * added)
+        return u * (1.0 + s * normal(tuple(u.shape), u, generator)) + s * added
 
 
 def gamma(like: Tensor, looks: Float[Tensor, " batch"], generator: torch.Generator | None) -> Tensor:

@@ -50,6 +50,7 @@ def waterfall(channels: Float[np.ndarray, "channels 1 pings samples"]) -> Float[
     """Pings from the first (top) to the last, side by side as the vehicle saw them.
 
     Two channels are port and starboard, stored from near to far: port is turned, so that the track is in the middle.
+    Frames of a sequence are no channels of one waterfall.
     """
     rows = channels[:, 0]
     return np.concatenate([rows[0][:, ::-1], rows[1]], axis=1) if len(rows) == 2 else np.concatenate(list(rows), axis=1)

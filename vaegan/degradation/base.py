@@ -40,6 +40,9 @@ class Degradation(nn.Module, ABC):
             which each sample draws its own. ``harmless`` is the value that changes nothing, ``bounds`` are
             the least and the greatest value that make sense.
 
+    Attributes:
+        looks: the number of looks, where this is gamma noise of one and nothing else.
+
     Raises:
         UserError: when the range is reversed or leaves ``bounds``.
     """
@@ -47,6 +50,7 @@ class Degradation(nn.Module, ABC):
     harmless: ClassVar[float] = 0.0
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     dims: ClassVar[tuple[int, ...]] = (1, 2)
+    looks: float | None = None
 
     def __init__(self, level: Level) -> None:
         super().__init__()

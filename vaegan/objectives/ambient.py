@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vaegan.degradation import Measurement
 from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
@@ -29,7 +28,8 @@ class AmbientObjective(Objective):
 
     the relativistic form (Huang et al. 2024) of Bora et al.'s Eq. 2. The degradation must let gradients through, and
     must be one that the distribution of its outputs tells the distribution of its inputs of. Samples that were not
-    observed are 0 on both sides. The encoder is left alone.
+    observed are 0 on both sides, and draws have the gaps of the data too: else the gaps alone would tell them apart.
+    The encoder is left alone.
 
     Args:
         penalty: γ of R1 and R2.
@@ -73,7 +73,7 @@ class AmbientObjective(Objective):
         return Step({name: value.detach() for name, value in logged.items()})
 
     def _both(self, model: VAEGAN, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Observed signals, and degraded draws; what was not observed is 0 in each."""
+        """Observed signals, and degraded draws; what was not observed is 0 in each, and where the data have gaps in both."""
         if batch.measure is None:
             raise UserError(
                 "the ambient objective knows no degradation",
@@ -82,7 +82,7 @@ class AmbientObjective(Objective):
             )
         noise = Noise.draw(model, batch, generator)
         drawn = batch.measure(model.decode(noise.prior, None, batch.condition), generator)
-        return _shown(Measurement(batch.y, batch.mask)), _shown(drawn)
+        return _shown(batch.y, batch.mask, batch.known), _shown(drawn.y, drawn.mask, batch.known)
 
     def _penalty(self, model: VAEGAN, batch: Batch, real: Tensor, fake: Tensor) -> Tensor:
         """R1 + R2 on fresh leaves, so that nothing but the discriminator can receive its gradient."""
@@ -92,5 +92,8 @@ class AmbientObjective(Objective):
         return self.penalty * self.penalty_every * (r1 + r2)
 
 
-def _shown(measured: Measurement) -> Tensor:
-    return measured.y if measured.mask is None else torch.where(measured.mask, measured.y, 0.0)
+def _shown(y: Tensor, *masks: Tensor | None) -> Tensor:
+    """Signals that are 0 where one of the masks is False."""
+    for mask in masks:
+        y = y if mask is None else torch.where(mask, y, 0.0)
+    return y

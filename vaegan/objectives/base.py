@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vaegan.degradation.base import Measurement
+from vaegan.degradation.base import Degradation, Measurement
 from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.nn import at_least_single
@@ -80,6 +80,13 @@ class Objective(ABC):
 
     players: ClassVar[tuple[str, ...]]
     observed_only: ClassVar[bool] = False
+
+    def check(self, degradation: Degradation | None) -> None:  # noqa: B027 - most assume nothing of it
+        """Looks, before training, at what it degrades signals with.
+
+        Raises:
+            UserError: where that breaks what the objective assumes.
+        """
 
     @abstractmethod
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vaegan.degradation.base import normal, per_sample, uniform
+from vaegan.degradation.base import Degradation, normal, per_sample, uniform
 from vaegan.errors import UserError
 from vaegan.models.base import Model
 from vaegan.models.latent import LatentModel
@@ -179,6 +179,20 @@ class ThinningObjective(_ObservedObjective):
                 expected="a level above 0, shares within (0, 1)",
             )
         check_numbers(self, weights=("beta",))
+
+    def check(self, degradation: Degradation | None) -> None:
+        """Parts are independent only where the noise has the looks that they are drawn by.
+
+        Raises:
+            UserError: for gamma thinning under anything but gamma noise of ``level`` looks, or the data's own noise.
+        """
+        if self.law == "gamma" and degradation is not None and degradation.looks != self.level:
+            looks = "other noise" if degradation.looks is None else f"noise of {degradation.looks:g} looks"
+            raise UserError(
+                f"gamma thinning of level {self.level:g}, but the training's degradations are {looks}",
+                expected=f"'speckle L={self.level:g}' alone, or none where the data are noisy themselves",
+                mend="set --stages.N.objective.level or --degradations",
+            )
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         """The squared error between a restored part and the other part, plus β KL, the same for both players."""

@@ -70,7 +70,9 @@ def train(
     tell_about(data["train"], console if chief else None)
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
         build(condition, recipe.domain.on_split("test").degradations())
-    recipe.degradation()  # likewise: it refuses what cannot be built
+    degradation = recipe.degradation()  # likewise: it refuses what cannot be built
+    for stage in recipe.stages:
+        stage.objective.check(degradation)
     sha = data["train"].fingerprint
     classes = _classes(recipe, data["train"])
     torch.manual_seed(recipe.stages[0].training.seed)
