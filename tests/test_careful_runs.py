@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from vaegan import plugins
 from vaegan.data import SignalSet
+from vaegan.recipe import from_json, identity, to_json
 from vaegan.training import Feed
 
 
@@ -24,3 +26,11 @@ def test_signals_of_any_precision_reach_a_network_as_its_own(kind: str) -> None:
     for given in (data, replace(data, observed=data.signals / 2)):
         batch, _ = Feed(given, lambda x: x * 2, None, batch=4, device=torch.device("cpu"))(0, 0.0)
         assert (batch.x.dtype, batch.y.dtype) == (torch.float32, torch.float32)
+
+
+@pytest.mark.parametrize("name", ["faces/restoration-unet", "sonar/despeckle", "faces/quickstart"])
+def test_a_smoke_run_never_takes_the_place_of_the_run_itself(name: str) -> None:
+    recipe = plugins.recipes()[name]
+    tiny = recipe.smoke()
+    assert identity(name, tiny, "same") != identity(name, recipe, "same")
+    assert from_json(to_json(name, tiny)) == (name, tiny)
