@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from vaegan import plugins
-from vaegan.data import SignalSet
-from vaegan.recipe import from_json, identity, to_json
+from vaegan.data import SignalSet, Split
+from vaegan.degradation import Degradation, GaussianNoise
+from vaegan.domain import Domain
+from vaegan.models import RestoringConfig
+from vaegan.objectives import VAEObjective
+from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_json
+from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Feed
+from vaegan.workflow.judging import evaluate
+from vaegan.workflow.training import train
+
+TINY = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
 
 
 def waves(n: int = 8, kind: str = "float32") -> SignalSet:
     time = np.linspace(0, 2 * np.pi, 32)
     phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (n, 1, 1))
     return SignalSet((0.8 * np.sin(2 * time + phase)).astype(kind), np.asarray([str(i) for i in range(n)]))
+
+
+@dataclass(frozen=True)
+class Waves(Domain):
+    """Waves, and a hum that is on record for some splits alone."""
+
+    data: Path | None = None
+    split: Split = "train"
+    recorded: tuple[str, ...] = ("train", "val", "test")
+
+    @property
+    def spec(self) -> SignalSpec:
+        return SignalSpec(1, (Axis("time", 32, 0.01, "s"),), "V", (-1.0, 1.0))
+
+    def dataset(self, split: Split) -> SignalSet:
+        found = waves(12)
+        return replace(found, groups=np.asarray([f"{split} {group}" for group in found.groups]))
+
+    def on_split(self, split: Split) -> Domain:
+        return replace(self, split=split)
+
+    def degradations(self) -> Mapping[str, Callable[..., Degradation]]:
+        hum = {"hum": GaussianNoise} if self.split in self.recorded else {}
+        return {"noise": GaussianNoise, **hum}
+
+
+def recipe_on(domain: Domain, *conditions: str) -> Recipe:
+    stages = (Stage(VAEObjective(squared=False, beta=1e-3)),)
+    return Recipe("waves", domain, TINY, stages, conditions, Evaluation(conditions)).smoke()
 
 
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
@@ -34,3 +74,15 @@ def test_a_smoke_run_never_takes_the_place_of_the_run_itself(name: str) -> None:
     tiny = recipe.smoke()
     assert identity(name, tiny, "same") != identity(name, recipe, "same")
     assert from_json(to_json(name, tiny)) == (name, tiny)
+
+
+def test_what_no_validation_item_has_on_record_is_trained_on_and_judged_without(tmp_path: Path) -> None:
+    domain = Waves(recorded=("train", "test"))
+    alone = train("waves", recipe_on(domain, "hum sigma=0.1"), out=tmp_path / "alone", device="cpu")
+    assert alone.extras.calibration is None
+    both = train("waves", recipe_on(domain, "hum sigma=0.1", "noise sigma=0.1"), out=tmp_path / "both", device="cpu")
+    found = evaluate(both).metrics["uncertainty"]
+    assert {name: "coverage90_recalibrated" in numbers for name, numbers in found.items()} == {
+        "hum sigma=0.1": False,
+        "noise sigma=0.1": True,
+    }

@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from vaegan.data import Split
-from vaegan.degradation import Degradation, build
+from vaegan.degradation import Degradation, build, build_where_known
 from vaegan.degradation.base import normal
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
@@ -282,7 +282,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
         conditions,
         n=min(evaluation.n, MOST_UNCERTAIN),
         seed=evaluation.seed,
-        validation=None if items.val is None else Validation(items.val, _conditions(run.recipe, items, "val")),
+        validation=_validation(run.recipe, items),
         progress=progress,
     )
 
@@ -338,11 +338,22 @@ def _judge_latent(run: Run, items: Items) -> dict[str, Any] | None:
     return found
 
 
-def _conditions(recipe: Recipe, items: Items, split: Split | None = None) -> dict[str, Degradation | None]:
+def _validation(recipe: Recipe, items: Items) -> Validation | None:
+    """Validation items under the conditions that their split has too."""
+    if items.val is None:
+        return None
+    if items.test.observed is not None:
+        return None if items.val.observed is None else Validation(items.val, {PAIRED: None})
+    makers = items.domain.on_split("val").degradations()
+    built = {name: build_where_known(name, makers) for name in recipe.evaluation.conditions}
+    return Validation(items.val, {name: made for name, made in built.items() if made is not None})
+
+
+def _conditions(recipe: Recipe, items: Items) -> dict[str, Degradation | None]:
     """Degradations by name; pairs come as they are."""
     if items.test.observed is not None:
         return {PAIRED: None}
-    makers = items.domain.on_split(split or items.split).degradations()
+    makers = items.domain.on_split(items.split).degradations()
     return {name: build(name, makers) for name in recipe.evaluation.conditions}
 
 
