@@ -14,12 +14,14 @@ from vaegan import plugins
 from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, GaussianNoise
 from vaegan.domain import Domain
+from vaegan.errors import DataError
 from vaegan.models import RestoringConfig
 from vaegan.objectives import VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_json
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Feed
 from vaegan.workflow.judging import evaluate
+from vaegan.workflow.opening import check_signals
 from vaegan.workflow.training import train
 
 TINY = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
@@ -86,3 +88,18 @@ def test_what_no_validation_item_has_on_record_is_trained_on_and_judged_without(
         "hum sigma=0.1": False,
         "noise sigma=0.1": True,
     }
+
+
+def test_observed_partners_are_looked_at_like_the_signals() -> None:
+    data = waves(3)
+    check_signals(Waves(), "train", replace(data, observed=data.signals / 2))
+    with pytest.raises(
+        DataError, match=r"the train split has observed partners of shape \(1, 16\); expected \(1, 32\)"
+    ):
+        check_signals(Waves(), "train", replace(data, observed=data.signals[..., :16]))
+    broken = data.signals.copy()
+    broken[1, 0, 5] = np.nan
+    with pytest.raises(DataError, match="item 1 of the train split, observed partners, holds values that are not fin"):
+        check_signals(Waves(), "train", replace(data, observed=broken))
+    with pytest.raises(DataError, match="item 1 of the train split holds values that are not finite"):
+        check_signals(Waves(), "train", replace(data, signals=broken))
