@@ -75,7 +75,7 @@ def evaluate(
         run: the run.
         data: data that it never saw.
         split: ``"val"`` to choose between runs: what is chosen on test items is flattered by them. Classical methods then
-            get middle strengths, and nothing is calibrated.
+            get middle strengths, and nothing is calibrated: the spread, whose calibration they gave, is not judged.
         n: test items for each condition, instead of the recipe's number.
         inception: weights of Inception-v3, for distances that can be compared with published ones.
         console: for progress; ``None`` is silent.
@@ -90,7 +90,7 @@ def evaluate(
     if split == "val":
         if items.val is None or not len(items.val):
             raise UserError(f"{run.name} has no validation items", mend="give it more data with --data")
-        items = replace(items, test=items.val, val=None, split="val")
+        items = replace(items, test=items.val, val=None, split="val", calibrated=True)
     extractors = extractors_of(run, inception)
     with Bar(console, "evaluating") as progress:
         restoration = judge_restoration({MODEL: run}, items, progress)
@@ -272,7 +272,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
     evaluation = run.recipe.evaluation
     conditions = _conditions(run.recipe, items)
     calibration = run.extras.calibration  # only where training knew of damage: else there is nothing to be unsure of
-    if not evaluation.spread or not conditions or calibration is None:
+    if not evaluation.spread or not conditions or calibration is None or items.calibrated:
         return None
     return evaluate_uncertainty(
         spread_of(run.model, evaluation.spread, evaluation.seed),
