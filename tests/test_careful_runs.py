@@ -103,3 +103,26 @@ def test_observed_partners_are_looked_at_like_the_signals() -> None:
         check_signals(Waves(), "train", replace(data, observed=broken))
     with pytest.raises(DataError, match="item 1 of the train split holds values that are not finite"):
         check_signals(Waves(), "train", replace(data, signals=broken))
+
+
+def test_of_items_that_the_spread_was_calibrated_on_none_is_told(tmp_path: Path) -> None:
+    run = train("waves", recipe_on(Waves(), "noise sigma=0.1"), out=tmp_path, device="cpu")
+    assert "uncertainty" in evaluate(run).metrics
+    assert "uncertainty" not in evaluate(run, split="val").metrics
+
+
+def test_without_a_hash_of_its_own_a_set_is_known_by_partners_and_labels_too() -> None:
+    data = waves()
+    assert (
+        data.fingerprint == "0a7420b79cf054641387c7dce9e1e73a2c5c58470984a1e5c15a491de0ef12ba"
+    )  # of runs that there are
+    labelled = replace(data, labels=np.arange(8) % 2)
+    paired = replace(data, observed=data.signals / 2)
+    others = [replace(data, labels=np.arange(8) % 4), replace(data, observed=data.signals / 3)]
+    assert len({one.fingerprint for one in (data, labelled, paired, *others)}) == 5
+
+
+def test_a_folder_may_be_text_and_a_domain_that_cannot_be_found_again_is_told_of(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="the domain Waves has no entry point, so vaegan.load will not find it"):
+        run = train("waves", recipe_on(Waves(), "noise sigma=0.1"), out=str(tmp_path / "run"), device="cpu")
+    assert (run.folder / "model" / "model.safetensors").is_file()
