@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +33,7 @@ from vaegan.recipe import Recipe
 from vaegan.run import Run
 from vaegan.workflow.finishing import spread_of
 from vaegan.workflow.items import Items, describe, find_items
+from vaegan.workflow.memory import peak_memory_mib
 from vaegan.workflow.opening import Bar
 
 MOST_UNCERTAIN = 64
@@ -388,11 +387,12 @@ def with_n(run: Run, n: int | None) -> Run:
 
 
 def _cost(model: Model, training: Mapping[str, Any], restoration: Restoration | None) -> dict[str, Any]:
+    peak = peak_memory_mib()
     cost = {
         "train_seconds": training["seconds"],
         "train_samples": training["samples"],
         "train_samples_per_second": training["samples"] / max(training["seconds"], 1e-9),
-        "peak_memory_mib": peak_memory_mib(),
+        **({} if peak is None else {"peak_memory_mib": peak}),
         "parameters": parameters_of(model),
     }
     return cost if restoration is None else {**cost, "ms_per_item": restoration.ms_per_item[MODEL]}
@@ -401,10 +401,3 @@ def _cost(model: Model, training: Mapping[str, Any], restoration: Restoration | 
 def parameters_of(model: Model) -> dict[str, int]:
     """Parameters of each player."""
     return {name: sum(p.numel() for p in player.parameters()) for name, player in model.players().items()}
-
-
-def peak_memory_mib() -> float:
-    """Most memory that this process held, on the GPU where there is one in use, in MiB."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -100,7 +100,8 @@ def train(
     run = Run(folder, name, recipe, model.eval())
     if chief:
         run = replace(run, extras=learn_extras(model, recipe, data, before))
-        _keep(run, {**_history(states, data), "peak_memory_mib": peak, "sha256": sha, **origin})
+        held = {} if peak is None else {"peak_memory_mib": peak}
+        _keep(run, {**_history(states, data), **held, "sha256": sha, **origin})
     make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
 
