@@ -80,7 +80,10 @@ def test_one_training_item_among_new_ones_is_found(trained, tmp_path) -> None:
     assert len(judged_on(run, some)[0].test) == 4
     for held_out in [*of_split(data / "sub", "val"), *of_split(data / "sub", "test")][:2]:
         shutil.copy(held_out, some / f"held-out-{held_out.name}")
-    assert len(judged_on(run, some)[0].test) == 6, "what was held out was not trained on"
+    items, said = judged_on(run, some)
+    assert len(items.test) == 6, "what was held out was not trained on"
+    assert items.val is None and items.calibrated, "nothing is tuned or calibrated on what is judged"
+    assert "2 of 6 items were validation items of the run (the first: held-out-" in said
     shutil.copy(of_split(data / "sub", "train")[0], some / "known.png")
     with pytest.raises(UserError, match=r"1 of 7 items were training items of .* \(the first: known"):
         judged_on(run, some)

@@ -158,6 +158,14 @@ def test_parts_of_saturated_noise_are_independent_once_it_is_filled_in() -> None
     assert abs(found[1]) < 0.01
 
 
+def test_weights_cast_without_their_graph_are_forgotten_before_the_graded_pass(monkeypatch) -> None:
+    cleared: list[bool] = []
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: cleared.append(torch.is_grad_enabled()))
+    y = torch.ones(2, 1, 32)
+    ThinningObjective().pair(always(0.8), Batch(y, y), torch.full((2,), 0.7), torch.Generator().manual_seed(0))
+    assert cleared == [False]
+
+
 @pytest.mark.parametrize("saturates", [True, False])
 def test_saturated_speckle_costs_nothing_once_it_is_filled_in(saturates: bool) -> None:
     """Least squares instead of training: what the objective's minimum is worth, beside that of the paired error."""

@@ -188,6 +188,19 @@ def test_draws_that_cannot_be_compared_are_told_of_by_their_notes(tmp_path: Path
         sweep("digits/mnist-dcgan", ["model.width=2,4"], out=tmp_path, smoke=True)
 
 
+def test_a_system_that_tells_no_peak_of_memory_is_swept_on_all_the_same(tmp_path: Path, monkeypatch, capsys) -> None:
+    from vaegan.workflow import memory
+
+    monkeypatch.setattr(memory, "resource", None)
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
+    words = ["sweep", "digits/mnist-dcgan", "--vary", "model.width=2,4", "--smoke", "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "sweep")]) == 0
+    assert " ms" in (said := capsys.readouterr().out) and "MiB" not in said
+    for trial in json.loads((tmp_path / "sweep" / "sweep.json").read_text())["trials"]:
+        assert "peak_memory_mib" not in trial
+        assert "peak_memory_mib" not in json.loads((Path(trial["folder"]) / "metrics.json").read_text())["cost"]
+
+
 def test_a_recipe_that_only_draws_is_judged_by_its_draws(tmp_path: Path) -> None:
     metrics, page = sweep("digits/mnist-dcgan", ["model.width=2,4"], out=tmp_path, smoke=True, device="cpu")
     assert (metrics["quality"], metrics["conditions"]) == ("kid", [])

@@ -88,12 +88,19 @@ class SignalSet:
 
     @property
     def fingerprint(self) -> str:
-        """``sha256``, or where the domain gives none that of the signals themselves."""
+        """``sha256``, or where the domain gives none that of the signals themselves, their partners and their labels."""
         if self.sha256:
             return self.sha256
-        digest = hashlib.sha256(repr((self.signals.shape, str(self.signals.dtype))).encode())
-        for first in range(0, len(self), 1024):
-            digest.update(np.ascontiguousarray(self.signals[first : first + 1024]).tobytes())
+        digest = hashlib.sha256()
+        for name in ("signals", "observed", "labels"):
+            rows = getattr(self, name)
+            if rows is None:
+                continue
+            # Signals alone have no name before them, so that the ids of runs on those stay as they were.
+            shape = (rows.shape, str(rows.dtype)) if name == "signals" else (name, rows.shape, str(rows.dtype))
+            digest.update(repr(shape).encode())
+            for first in range(0, len(self), 1024):
+                digest.update(np.ascontiguousarray(rows[first : first + 1024]).tobytes())
         return digest.hexdigest()
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> SignalSet:

@@ -274,7 +274,8 @@ def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
     quality = QUALITIES[metrics["quality"]]
     for trial in sorted(metrics["trials"], key=quality.worth, reverse=True):
         sizes = ", ".join(f"{field}={value}" for field, value in trial["values"].items())
-        cost = f"{trial['ms_per_item']:.1f} ms, {trial['peak_memory_mib']:.0f} MiB"
+        held = f", {trial['peak_memory_mib']:.0f} MiB" if "peak_memory_mib" in trial else ""
+        cost = f"{trial['ms_per_item']:.1f} ms{held}"
         named = f"{metrics['measured']} " if quality.name == "kid" else ""
         print(f"{sizes}: {named}{quality.told(trial)}, {cost}{'  *' if trial['pareto'] else ''}")
     print(f"report: {page}  (* on the Pareto front)")

@@ -6,7 +6,7 @@ from vaegan.degradation.base import Degradation, Level, Measurement
 from vaegan.degradation.blur import Downsampling, GaussianBlur, MotionBlur
 from vaegan.degradation.codec import JPEG, Grey
 from vaegan.degradation.compose import Compose, OneOf
-from vaegan.degradation.condition import Step, build, parse_condition
+from vaegan.degradation.condition import Step, build, build_where_known, parse_condition
 from vaegan.degradation.noise import GaussianNoise, SaltAndPepper, Speckle
 from vaegan.degradation.observe import Observation, filled, observe
 from vaegan.degradation.occlusion import NoiseRectangles, Strokes
@@ -45,6 +45,7 @@ __all__ = [
     "Step",
     "Strokes",
     "build",
+    "build_where_known",
     "filled",
     "observe",
     "parse_condition",

@@ -147,6 +147,19 @@ def build(condition: str, makers: Mapping[str, Callable[..., Degradation]]) -> D
     return steps[0] if len(steps) == 1 else Compose(*steps)
 
 
+def build_where_known(condition: str, makers: Mapping[str, Callable[..., Degradation]]) -> Degradation | None:
+    """The degradation that a condition names, or ``None`` where a split has no such artifact on record.
+
+    Args:
+        condition: see :func:`parse_condition`; one that was built for another split already, so that it has no mistake.
+        makers: degradations of this split by name.
+    """
+    try:
+        return build(condition, makers)
+    except UserError:
+        return None
+
+
 def _make(step: Step, condition: str, makers: Mapping[str, Callable[..., Degradation]]) -> Degradation:
     if step.name not in makers:
         raise UserError(

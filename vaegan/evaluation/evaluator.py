@@ -16,7 +16,7 @@ from torch import Tensor
 from vaegan.baselines import Baseline, Fitted, tune
 from vaegan.baselines import Example as Pair
 from vaegan.data import SignalSet, Split
-from vaegan.degradation import Degradation, build, observe
+from vaegan.degradation import Degradation, build, build_where_known, observe
 from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
 from vaegan.evaluation.result import INPUT, MODEL, PAIRED, Examples, Restoration
@@ -174,9 +174,8 @@ def _tuning_pairs(domain: Domain, val: SignalSet | None, condition: str, seed: i
         return []
     degradation: Degradation | None = None
     if condition != PAIRED:
-        try:
-            degradation = build(condition, domain.on_split("val").degradations())
-        except UserError:  # it was built for the items that are judged: no such artifact was recorded in this split
+        degradation = build_where_known(condition, domain.on_split("val").degradations())
+        if degradation is None:
             return []
     source = _Source(domain, val, f"tuning/{condition}", degradation, seed)
     rows = np.sort(np.random.default_rng(seed).permutation(len(val))[:TUNING_ITEMS])

@@ -32,7 +32,7 @@ BLOCK = 16
 
 @dataclass(frozen=True)
 class Validation:
-    """Validation items, and what they suffer under each condition."""
+    """Validation items, and what they suffer under each condition that they can be put under."""
 
     items: SignalSet
     conditions: Mapping[str, Degradation | None]
@@ -73,7 +73,7 @@ def evaluate_uncertainty(
     ``coverage90_raw`` and ``coverage90`` are the shares of samples whose truth lies within 1.645 standard deviations (0.90
     is right), before and after the run's calibration. That knows the mixture of training alone;
     ``coverage90_recalibrated`` is after a calibration for each condition, on validation items under it. All else is of the
-    spread calibrated so, or without validation items by the run's calibration: ``spearman``, its rank correlation with the
+    spread calibrated so, or without such items by the run's calibration: ``spearman``, its rank correlation with the
     absolute error over the samples of an item (``spearman_raw`` before calibration); ``ause``, the area between its
     sparsification curve and that of the error itself (Ilg et al. 2018), as a share of the whole error, 0 is perfect; maps
     and curves.
@@ -99,7 +99,7 @@ def evaluate_uncertainty(
         error, raw = (found.mean - found.truth).abs(), found.spread
         blind = calibration(found.y, found.mask, Restored(found.mean, raw))
         wide, again = blind, None
-        if validation is not None and len(validation.items):
+        if validation is not None and len(validation.items) and condition in validation.conditions:
             own = calibrate(restorer, domain, validation.items, validation.conditions[condition], seed=seed)
             wide = own(found.y, found.mask, Restored(found.mean, raw))
             again = {**summarise(_within(error, wide), seed=seed), "unit": "1", "target": 0.9}

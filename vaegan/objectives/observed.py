@@ -223,6 +223,8 @@ class ThinningObjective(_ObservedObjective):
         guess = model.decode(encoding.posterior.mean.to(batch.y), encoding.context, batch.condition)
         per_unit = self.level / ((guess.to(batch.y) + 1.0) / 2.0).clamp(DARKEST, 1.0)
         drawn = gamma_above(self.level, per_unit, generator) / per_unit
+        # Under autocast some versions of torch keep the weights cast here, without their graph, for the graded pass.
+        torch.clear_autocast_cache()
         return torch.where(batch.y >= 1.0, 2.0 * drawn - 1.0, batch.y)
 
     def split(

@@ -100,7 +100,7 @@ class Feed:
         """The batch of a step, and the generator for everything else that the step draws."""
         generator = torch.Generator(self.device).manual_seed(_mix(self.seed, step, self.rank))
         rows = self._rows(step)
-        x = self.to_model(self._take(self._signals, rows))
+        x = self.to_model(self._take(self._signals, rows)).float()  # data may be of any precision
         if self.vary:
             x = self.vary(x, generator)
         if self.mix:
@@ -110,7 +110,7 @@ class Feed:
         flipped = torch.rand(len(rows), generator=generator, device=self.device) < 0.5 if self.flip else None
         partner = None
         if self._observed is not None:
-            partner = _mirror(self.to_model(self._take(self._observed, rows)), flipped)
+            partner = _mirror(self.to_model(self._take(self._observed, rows)).float(), flipped)
         if self.fixed and partner is None and self.degrade is not None:
             seen = self._fixed_copies(x, rows, flipped)
         else:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vaegan.baselines import Fitted
 from vaegan.data import SignalSet
-from vaegan.degradation import Degradation
+from vaegan.degradation import Degradation, OneOf, build_where_known
 from vaegan.degradation.base import normal
 from vaegan.domain import Domain
 from vaegan.evaluation.latent import observed, posteriors
@@ -37,7 +37,8 @@ def learn_extras(model: Model, recipe: Recipe, data: Mapping[str, SignalSet], fa
     Args:
         model: in evaluation mode.
         recipe: that it was trained by. Where it draws samples, a mixture is fitted to the latents of training items; where
-            it judges the spread, that is calibrated on validation items.
+            it judges the spread, that is calibrated on validation items, under those of its degradations that their split
+            has; where it has none, nothing is calibrated.
         data: training and validation split.
         faithful: the model before its first adversarial stage.
     """
@@ -49,16 +50,24 @@ def learn_extras(model: Model, recipe: Recipe, data: Mapping[str, SignalSet], fa
         model, recipe.domain, data["train"], degradation, evaluation.samples, evaluation.seed
     )
     calibration: Calibration | None = None
-    if evaluation.spread and (degradation is not None or data["val"].observed is not None):
+    suffered = _of_validation(recipe)
+    if evaluation.spread and (suffered is not None or data["val"].observed is not None):
         calibration = calibrate(
             spread_of(model, evaluation.spread, evaluation.seed),
             recipe.domain,
             data["val"],
-            recipe.degradation("val"),
+            suffered,
             n=CALIBRATION_ITEMS,
             seed=evaluation.seed,
         )
     return Extras(prior, directions, calibration, faithful, baselines)
+
+
+def _of_validation(recipe: Recipe) -> Degradation | None:
+    """What validation items suffer: the recipe's mixture, less the artifacts that were not recorded in their split."""
+    makers = recipe.domain.on_split("val").degradations()
+    built = [made for made in (build_where_known(one, makers) for one in recipe.degradations) if made is not None]
+    return None if not built else built[0] if len(built) == 1 else OneOf(*built)
 
 
 def fit_baselines(recipe: Recipe, train: SignalSet) -> dict[str, dict[str, Tensor]]:

@@ -24,13 +24,18 @@ ORIGIN = ("recipe", "source", "samples", "sha256")
 
 @dataclass(frozen=True)
 class Items:
-    """What a run is judged on: the domain, its splits, and what they are called."""
+    """What a run is judged on: the domain, its splits, and what they are called.
+
+    Attributes:
+        calibrated: whether the run's spread was calibrated on some of the test items: they do not tell how good it is.
+    """
 
     domain: Domain
     test: SignalSet
     val: SignalSet | None
     train: SignalSet | None
     split: Split = "test"
+    calibrated: bool = False
 
 
 def find_items(run: Run, data: Path | None, training: Mapping[str, Any], console: Console | None) -> Items:
@@ -55,15 +60,23 @@ def find_items(run: Run, data: Path | None, training: Mapping[str, Any], console
         if data is None:
             raise
         _warn(console, f"the classical methods get middle strengths, as the run's data are gone: {error}")
+    calibrated = False
     if data is None:
         test = domain.dataset("test")
     else:
         domain = run.on(data).domain
         test = domain.everything()
         _check_unseen(run, data, test, train, training, console)
+        if val is not None and (rows := learned_rows(test, val)):
+            val, calibrated = None, True
+            _warn(
+                console,
+                f"{data}: {len(rows)} of {len(test)} items were validation items of the run ({example(test, rows)}): the "
+                "classical methods get middle strengths, and the spread is not judged",
+            )
         tell_about(test, console)
     check_signals(domain, "test", test)
-    return Items(domain, test, val, train)
+    return Items(domain, test, val, train, calibrated=calibrated)
 
 
 def describe(items: Items, training: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from vaegan.data import Split
-from vaegan.degradation import Degradation, build
+from vaegan.degradation import Degradation, build, build_where_known
 from vaegan.degradation.base import normal
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
@@ -35,6 +33,7 @@ from vaegan.recipe import Recipe
 from vaegan.run import Run
 from vaegan.workflow.finishing import spread_of
 from vaegan.workflow.items import Items, describe, find_items
+from vaegan.workflow.memory import peak_memory_mib
 from vaegan.workflow.opening import Bar
 
 MOST_UNCERTAIN = 64
@@ -75,7 +74,7 @@ def evaluate(
         run: the run.
         data: data that it never saw.
         split: ``"val"`` to choose between runs: what is chosen on test items is flattered by them. Classical methods then
-            get middle strengths, and nothing is calibrated.
+            get middle strengths, and nothing is calibrated: the spread, whose calibration they gave, is not judged.
         n: test items for each condition, instead of the recipe's number.
         inception: weights of Inception-v3, for distances that can be compared with published ones.
         console: for progress; ``None`` is silent.
@@ -90,7 +89,7 @@ def evaluate(
     if split == "val":
         if items.val is None or not len(items.val):
             raise UserError(f"{run.name} has no validation items", mend="give it more data with --data")
-        items = replace(items, test=items.val, val=None, split="val")
+        items = replace(items, test=items.val, val=None, split="val", calibrated=True)
     extractors = extractors_of(run, inception)
     with Bar(console, "evaluating") as progress:
         restoration = judge_restoration({MODEL: run}, items, progress)
@@ -272,7 +271,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
     evaluation = run.recipe.evaluation
     conditions = _conditions(run.recipe, items)
     calibration = run.extras.calibration  # only where training knew of damage: else there is nothing to be unsure of
-    if not evaluation.spread or not conditions or calibration is None:
+    if not evaluation.spread or not conditions or calibration is None or items.calibrated:
         return None
     return evaluate_uncertainty(
         spread_of(run.model, evaluation.spread, evaluation.seed),
@@ -282,7 +281,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
         conditions,
         n=min(evaluation.n, MOST_UNCERTAIN),
         seed=evaluation.seed,
-        validation=None if items.val is None else Validation(items.val, _conditions(run.recipe, items, "val")),
+        validation=_validation(run.recipe, items),
         progress=progress,
     )
 
@@ -338,11 +337,22 @@ def _judge_latent(run: Run, items: Items) -> dict[str, Any] | None:
     return found
 
 
-def _conditions(recipe: Recipe, items: Items, split: Split | None = None) -> dict[str, Degradation | None]:
+def _validation(recipe: Recipe, items: Items) -> Validation | None:
+    """Validation items under the conditions that their split has too."""
+    if items.val is None:
+        return None
+    if items.test.observed is not None:
+        return None if items.val.observed is None else Validation(items.val, {PAIRED: None})
+    makers = items.domain.on_split("val").degradations()
+    built = {name: build_where_known(name, makers) for name in recipe.evaluation.conditions}
+    return Validation(items.val, {name: made for name, made in built.items() if made is not None})
+
+
+def _conditions(recipe: Recipe, items: Items) -> dict[str, Degradation | None]:
     """Degradations by name; pairs come as they are."""
     if items.test.observed is not None:
         return {PAIRED: None}
-    makers = items.domain.on_split(split or items.split).degradations()
+    makers = items.domain.on_split(items.split).degradations()
     return {name: build(name, makers) for name in recipe.evaluation.conditions}
 
 
@@ -377,11 +387,12 @@ def with_n(run: Run, n: int | None) -> Run:
 
 
 def _cost(model: Model, training: Mapping[str, Any], restoration: Restoration | None) -> dict[str, Any]:
+    peak = peak_memory_mib()
     cost = {
         "train_seconds": training["seconds"],
         "train_samples": training["samples"],
         "train_samples_per_second": training["samples"] / max(training["seconds"], 1e-9),
-        "peak_memory_mib": peak_memory_mib(),
+        **({} if peak is None else {"peak_memory_mib": peak}),
         "parameters": parameters_of(model),
     }
     return cost if restoration is None else {**cost, "ms_per_item": restoration.ms_per_item[MODEL]}
@@ -390,10 +401,3 @@ def _cost(model: Model, training: Mapping[str, Any], restoration: Restoration | 
 def parameters_of(model: Model) -> dict[str, int]:
     """Parameters of each player."""
     return {name: sum(p.numel() for p in player.parameters()) for name, player in model.players().items()}
-
-
-def peak_memory_mib() -> float:
-    """Most memory that this process held, on the GPU where there is one in use, in MiB."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

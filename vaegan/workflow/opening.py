@@ -90,7 +90,7 @@ def check_tools(domain: Domain) -> None:
 
 
 def check_signals(domain: Domain, split: str, data: SignalSet) -> None:
-    """Holds a domain's signals against its spec, before a network chokes on them.
+    """Holds a domain's signals, and their observed partners, against its spec, before a network chokes on them.
 
     Raises:
         DataError: for none at all, another shape, infinite values, or gaps where there may be none or in some channels only.
@@ -105,21 +105,29 @@ def check_signals(domain: Domain, split: str, data: SignalSet) -> None:
             expected="at least one item in each split",
             mend="give data of more groups (people, recordings, ...) with --data",
         )
-    if tuple(data.signals.shape[1:]) != domain.spec.shape:
+    _check_values(domain, f"the {split} split", "signals", data.signals)
+    if data.observed is not None:
+        _check_values(domain, f"the {split} split", "observed partners", data.observed)
+
+
+def _check_values(domain: Domain, where: str, what: str, values: np.ndarray[Any, Any]) -> None:
+    """Holds the shape and the values of signals, or of their partners, against the spec."""
+    if tuple(values.shape[1:]) != domain.spec.shape:
         raise DataError(
-            f"the {split} split has signals of shape {tuple(data.signals.shape[1:])}",
+            f"{where} has {what} of shape {tuple(values.shape[1:])}",
             expected=f"{domain.spec.shape} as in the domain's spec",
             mend="mend Domain.dataset or Domain.spec",
         )
-    if not np.issubdtype(data.signals.dtype, np.floating):
+    if not np.issubdtype(values.dtype, np.floating):
         return
-    for first in range(0, len(data), 1024):
-        block = data.signals[first : first + 1024]
+    whose = where if what == "signals" else f"{where}, {what},"
+    for first in range(0, len(values), 1024):
+        block = values[first : first + 1024]
         bad = np.isinf(block) if domain.spec.gaps else ~np.isfinite(block)
         finite = ~bad.reshape(len(block), -1).any(1)
         if not finite.all():
             raise DataError(
-                f"item {first + int(np.argmin(finite))} of the {split} split holds values that are not finite",
+                f"item {first + int(np.argmin(finite))} of {whose} holds values that are not finite",
                 expected="numbers, or NaN for gaps" if domain.spec.gaps else "numbers",
                 mend="repair it, or leave it out",
             )
@@ -127,7 +135,7 @@ def check_signals(domain: Domain, split: str, data: SignalSet) -> None:
         torn = (gaps.any(1) & ~gaps.all(1)).reshape(len(block), -1).any(1) if domain.spec.gaps else np.zeros(0, bool)
         if torn.any():
             raise DataError(
-                f"item {first + int(np.argmax(torn))} of the {split} split has gaps in some channels only",
+                f"item {first + int(np.argmax(torn))} of {whose} has gaps in some channels only",
                 expected="NaN in every channel of a gap",
                 mend="mark the sample as missing in all channels",
             )

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from math import prod
+from math import inf, isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +266,8 @@ def _try(
     trial.set_user_attr("parameters", sum(cost["parameters"].values()))
     trial.set_user_attr("train_samples", cost["train_samples"])
     trial.set_user_attr("folder", str(place))
-    memory = float(read_json(place / "training.json")[MEMORY])
+    # Not every system tells it: what is unknown beats nothing.
+    memory = float(read_json(place / "training.json").get(MEMORY, inf))
     quality, measured = judged
     if quality.name == "psnr":
         values = [methods["model"]["psnr"]["mean"] for methods in findings.metrics["restoration"].values()]
@@ -332,7 +333,8 @@ def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, judged: tu
         "trials": [
             {
                 "values": {field: json.loads(value) for field, value in trial.params.items()},
-                **dict(zip((quality.name, TIME, MEMORY), trial.values, strict=True)),
+                **dict(zip((quality.name, TIME), trial.values[:2], strict=True)),
+                **({MEMORY: trial.values[2]} if isfinite(trial.values[2]) else {}),
                 **trial.user_attrs,
                 "pareto": trial.number in best,
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
+from vaegan import plugins
 from vaegan.data import SignalSet
 from vaegan.degradation import build, observe
 from vaegan.domain import Domain
@@ -40,7 +42,7 @@ def train(
     name: str,
     recipe: Recipe,
     *,
-    out: Path | None = None,
+    out: Path | str | None = None,
     pretrained: Path | None = None,
     device: str = "auto",
     console: Console | None = None,
@@ -61,12 +63,20 @@ def train(
         DataError: where the ``pretrained`` run has learned from test items.
     """
     available_device(device)
+    out = None if out is None else Path(out)
     if out is not None:  # a mistake is better found before the data are read
         check_folder(out)
     data = data_sets(recipe.domain)
     check_sets(recipe.domain, data)
     check_tools(recipe.domain)
     chief = int(os.environ.get("RANK", "0")) == 0
+    if chief and (known := plugins.domain_name(recipe.domain)) not in plugins.found(plugins.DOMAINS):
+        warnings.warn(
+            f"the domain {known} has no entry point, so vaegan.load will not find it: the run can be used until this "
+            f"process ends; declare it under [project.entry-points.{plugins.DOMAINS!r}]",
+            UserWarning,
+            stacklevel=2,
+        )
     tell_about(data["train"], console if chief else None)
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
         build(condition, recipe.domain.on_split("test").degradations())
@@ -92,7 +102,8 @@ def train(
     run = Run(folder, name, recipe, model.eval())
     if chief:
         run = replace(run, extras=learn_extras(model, recipe, data, before))
-        _keep(run, {**_history(states, data), "peak_memory_mib": peak, "sha256": sha, **origin})
+        held = {} if peak is None else {"peak_memory_mib": peak}
+        _keep(run, {**_history(states, data), **held, "sha256": sha, **origin})
     make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
 

@@ -92,7 +92,7 @@ def _against(field: str, trials: Sequence[Trial], quality: Quality) -> str:
         return ""
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     drawn = ""
-    for measure, title in {quality.name: quality.title, **COST_TITLES}.items():
+    for measure, title in {quality.name: quality.title, **_known_costs(trials)}.items():
         means = [float(np.mean([t[measure] for t in trials if t["values"][field] == value])) for value in values]
         points = [
             (float(value) if numeric else float(i), mean)
@@ -106,9 +106,14 @@ def _against(field: str, trials: Sequence[Trial], quality: Quality) -> str:
     return f'<h3>{escape(field)}</h3><div class="curves">{drawn}</div>'
 
 
+def _known_costs(trials: Sequence[Trial]) -> dict[str, str]:
+    """The costs that every trial has: not every system tells how much memory was taken."""
+    return {cost: title for cost, title in COST_TITLES.items() if all(cost in trial for trial in trials)}
+
+
 def _front_charts(trials: Sequence[Trial], quality: Quality) -> str:
     drawn = ""
-    for cost, title in COST_TITLES.items():
+    for cost, title in _known_costs(trials).items():
         front = _front(trials, cost, quality)
         others = [t for t in trials if t not in front]
         series = [Series("nothing beats these two measures", [(t[cost], t[quality.name]) for t in front], "marks",

@@ -1,0 +1,128 @@
+"""What must not go wrong around a run: data of any kind, folders of their own, numbers that flatter nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaegan import plugins
+from vaegan.data import SignalSet, Split
+from vaegan.degradation import Degradation, GaussianNoise
+from vaegan.domain import Domain
+from vaegan.errors import DataError
+from vaegan.models import RestoringConfig
+from vaegan.objectives import VAEObjective
+from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_json
+from vaegan.signal import Axis, SignalSpec
+from vaegan.training import Feed
+from vaegan.workflow.judging import evaluate
+from vaegan.workflow.opening import check_signals
+from vaegan.workflow.training import train
+
+TINY = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
+
+
+def waves(n: int = 8, kind: str = "float32") -> SignalSet:
+    time = np.linspace(0, 2 * np.pi, 32)
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (n, 1, 1))
+    return SignalSet((0.8 * np.sin(2 * time + phase)).astype(kind), np.asarray([str(i) for i in range(n)]))
+
+
+@dataclass(frozen=True)
+class Waves(Domain):
+    """Waves, and a hum that is on record for some splits alone."""
+
+    data: Path | None = None
+    split: Split = "train"
+    recorded: tuple[str, ...] = ("train", "val", "test")
+
+    @property
+    def spec(self) -> SignalSpec:
+        return SignalSpec(1, (Axis("time", 32, 0.01, "s"),), "V", (-1.0, 1.0))
+
+    def dataset(self, split: Split) -> SignalSet:
+        found = waves(12)
+        return replace(found, groups=np.asarray([f"{split} {group}" for group in found.groups]))
+
+    def on_split(self, split: Split) -> Domain:
+        return replace(self, split=split)
+
+    def degradations(self) -> Mapping[str, Callable[..., Degradation]]:
+        hum = {"hum": GaussianNoise} if self.split in self.recorded else {}
+        return {"noise": GaussianNoise, **hum}
+
+
+def recipe_on(domain: Domain, *conditions: str) -> Recipe:
+    stages = (Stage(VAEObjective(squared=False, beta=1e-3)),)
+    return Recipe("waves", domain, TINY, stages, conditions, Evaluation(conditions)).smoke()
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_signals_of_any_precision_reach_a_network_as_its_own(kind: str) -> None:
+    data = waves(kind=kind)
+    for given in (data, replace(data, observed=data.signals / 2)):
+        batch, _ = Feed(given, lambda x: x * 2, None, batch=4, device=torch.device("cpu"))(0, 0.0)
+        assert (batch.x.dtype, batch.y.dtype) == (torch.float32, torch.float32)
+
+
+@pytest.mark.parametrize("name", ["faces/restoration-unet", "sonar/despeckle", "faces/quickstart"])
+def test_a_smoke_run_never_takes_the_place_of_the_run_itself(name: str) -> None:
+    recipe = plugins.recipes()[name]
+    tiny = recipe.smoke()
+    assert identity(name, tiny, "same") != identity(name, recipe, "same")
+    assert from_json(to_json(name, tiny)) == (name, tiny)
+
+
+def test_what_no_validation_item_has_on_record_is_trained_on_and_judged_without(tmp_path: Path) -> None:
+    domain = Waves(recorded=("train", "test"))
+    alone = train("waves", recipe_on(domain, "hum sigma=0.1"), out=tmp_path / "alone", device="cpu")
+    assert alone.extras.calibration is None
+    both = train("waves", recipe_on(domain, "hum sigma=0.1", "noise sigma=0.1"), out=tmp_path / "both", device="cpu")
+    found = evaluate(both).metrics["uncertainty"]
+    assert {name: "coverage90_recalibrated" in numbers for name, numbers in found.items()} == {
+        "hum sigma=0.1": False,
+        "noise sigma=0.1": True,
+    }
+
+
+def test_observed_partners_are_looked_at_like_the_signals() -> None:
+    data = waves(3)
+    check_signals(Waves(), "train", replace(data, observed=data.signals / 2))
+    with pytest.raises(
+        DataError, match=r"the train split has observed partners of shape \(1, 16\); expected \(1, 32\)"
+    ):
+        check_signals(Waves(), "train", replace(data, observed=data.signals[..., :16]))
+    broken = data.signals.copy()
+    broken[1, 0, 5] = np.nan
+    with pytest.raises(DataError, match="item 1 of the train split, observed partners, holds values that are not fin"):
+        check_signals(Waves(), "train", replace(data, observed=broken))
+    with pytest.raises(DataError, match="item 1 of the train split holds values that are not finite"):
+        check_signals(Waves(), "train", replace(data, signals=broken))
+
+
+def test_of_items_that_the_spread_was_calibrated_on_none_is_told(tmp_path: Path) -> None:
+    run = train("waves", recipe_on(Waves(), "noise sigma=0.1"), out=tmp_path, device="cpu")
+    assert "uncertainty" in evaluate(run).metrics
+    assert "uncertainty" not in evaluate(run, split="val").metrics
+
+
+def test_without_a_hash_of_its_own_a_set_is_known_by_partners_and_labels_too() -> None:
+    data = waves()
+    assert (
+        data.fingerprint == "0a7420b79cf054641387c7dce9e1e73a2c5c58470984a1e5c15a491de0ef12ba"
+    )  # of runs that there are
+    labelled = replace(data, labels=np.arange(8) % 2)
+    paired = replace(data, observed=data.signals / 2)
+    others = [replace(data, labels=np.arange(8) % 4), replace(data, observed=data.signals / 3)]
+    assert len({one.fingerprint for one in (data, labelled, paired, *others)}) == 5
+
+
+def test_a_folder_may_be_text_and_a_domain_that_cannot_be_found_again_is_told_of(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="the domain Waves has no entry point, so vaegan.load will not find it"):
+        run = train("waves", recipe_on(Waves(), "noise sigma=0.1"), out=str(tmp_path / "run"), device="cpu")
+    assert (run.folder / "model" / "model.safetensors").is_file()
