@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,10 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Any) -> Any:
-        """A restored copy of the same kind, in volts; other channels, bads, annotations and events as they were.
+        """A restored copy of the same kind, in volts; other channels, bads, annotations, events and baselines as they were.
+
+        What is shorter than the model's window is mirrored at its ends, and a warning says so: restore a recording before it
+        is cut into epochs.
 
         Args:
             X: MNE Raw, Epochs, Evoked, or an array (..., samples) in volts with ``sfreq``.
@@ -79,6 +83,7 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             UserError: before ``fit``, or for an array without ``sfreq``.
         """
         original = self._opened(X)
+        _tell_if_short(X, original, self._fitted().domain.spec.axes[0].size)
         restored = self._restored(original)
         result = returned(original, restored)
         if not isinstance(X, np.ndarray):
@@ -195,3 +200,21 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         recipe = plugins.recipes()["eeg/denoise"]
         recipe = replace(recipe, domain=EEG(data=folder / "training_raw.fif")).with_budget(None, self.minutes)
         return workflow.train("eeg/denoise", recipe, out=folder / "run")
+
+
+def _tell_if_short(X: Any, original: Original, window: int) -> None:
+    """Warns where a model sees more of its own reflection than it was trained for."""
+    samples, rate = original.seen.shape[-1], original.band.rate
+    if samples >= window:
+        return
+    what, mend = "epochs", "restore the recording first, then cut it into epochs"
+    if not hasattr(X, "events"):
+        what = "an array" if isinstance(X, np.ndarray) else type(X).__name__
+    if hasattr(X, "first_time"):
+        mend = "give more of the recording"
+    warnings.warn(
+        f"{what} of {samples / rate:.3g} s {'are' if what == 'epochs' else 'is'} shorter than the window of "
+        f"{window / rate:.3g} s: what lies beyond is mirrored; {mend}",
+        UserWarning,
+        stacklevel=3,
+    )

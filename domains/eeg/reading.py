@@ -243,7 +243,8 @@ def changed(original: Original, restored: Array, rate: float, samples: int) -> A
 def returned(original: Original, restored: Array) -> Any:
     """A copy of the original in which the restored channels carry what the model changed.
 
-    What the model did not see (slow drift, frequencies above its band, other channels) is as it was.
+    What the model did not see (slow drift, frequencies above its band, other channels) is as it was. Epochs and averages
+    with a baseline keep it: the mean of each restored channel over that interval is as it was.
 
     Args:
         original: as :func:`opened` gave it.
@@ -251,6 +252,9 @@ def returned(original: Original, restored: Array) -> Any:
     """
     data, rate, _, _ = _data(original.instance)
     back = changed(original, restored, rate, data.shape[-1])
+    inside = _baseline(original.instance, rate)
+    if inside.any():
+        back -= back[..., inside].mean(axis=-1, keepdims=True)
     copy = original.instance.copy()
     values = data.copy()
     values[:, list(original.picks)] += np.where(original.broken, 0.0, back)
@@ -259,3 +263,13 @@ def returned(original: Original, restored: Array) -> Any:
     else:
         copy.data = values[0]
     return copy
+
+
+def _baseline(instance: Any, rate: float) -> Array:
+    """(samples,) True in the interval whose mean an Epochs or Evoked says is 0; nowhere where it says none."""
+    interval = getattr(instance, "baseline", None)
+    if interval is None:
+        return np.zeros(1, bool)
+    first, last = (-np.inf if interval[0] is None else interval[0], np.inf if interval[1] is None else interval[1])
+    near = 0.5 / rate  # MNE rounds to the nearest sample
+    return np.asarray((instance.times >= first - near) & (instance.times < last + near))

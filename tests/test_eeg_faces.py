@@ -1,0 +1,77 @@
+"""The face of the EEG domain for MNE and scikit-learn: epochs, averages, arrays, and what ``fit`` takes."""
+
+import warnings
+
+import mne
+import numpy as np
+import pytest
+import torch
+
+from domains.eeg import EEG, EEGDenoiser
+from domains.eeg.simulate import background
+from vaegan.models.standardised import StandardisedConfig
+from vaegan.recipe import Recipe
+from vaegan.run import Run
+
+NETWORK = StandardisedConfig(
+    latent=2, width=4, widest=8, depth=2, patch=4, discriminator_width=2, discriminator_hidden=4
+)
+NAMES = ("Fz", "C3", "C4", "Oz")
+
+
+def unlearned(tmp_path, **options) -> Run:
+    """A run whose network has learned nothing, but changes what it sees."""
+    domain = EEG(lowpass=57.6, **options)
+    torch.manual_seed(0)
+    model = NETWORK.build(domain.spec).eval()
+    torch.nn.init.normal_(model.decoder.last.layer.weight, 0, 0.05)
+    return Run(tmp_path, "eeg/test", Recipe("", domain, NETWORK), model)
+
+
+def recording(seconds: float = 20.0, names=NAMES, seed: int = 0) -> mne.io.BaseRaw:
+    data, _ = background(np.random.default_rng(seed), names, 128.0, seconds)
+    return mne.io.RawArray(data, mne.create_info(list(names), 128.0, "eeg"), verbose="ERROR")
+
+
+def cut(raw, baseline, tmin=-0.5, tmax=2.0) -> mne.Epochs:
+    events = np.column_stack([128 * np.arange(1, 16, 3), np.zeros(5, int), np.ones(5, int)])
+    return mne.Epochs(raw, events, tmin=tmin, tmax=tmax, baseline=baseline, preload=True, verbose="ERROR")
+
+
+@pytest.mark.parametrize("baseline", [(-0.5, 0.0), (None, 0.25), (None, None)])
+def test_a_baseline_holds_after_restoring(tmp_path, baseline):
+    raw = recording()
+    raw.info["bads"] = ["C4"]
+    epochs = cut(raw, baseline)
+    epochs._data[0, 1, 300] = np.nan  # would make a whole channel one that is no number
+    denoiser = EEGDenoiser(unlearned(tmp_path)).fit()
+    with pytest.warns(UserWarning, match="not finite"):
+        after = denoiser.transform(epochs)
+    again = after.copy().apply_baseline(after.baseline, verbose="ERROR")
+    rows = [[0, 3], slice(1, None)]
+    np.testing.assert_allclose(after.get_data()[:, rows[0]], again.get_data()[:, rows[0]], atol=1e-12)
+    np.testing.assert_array_equal(after.get_data()[:, 2], epochs.get_data()[:, 2])
+    assert np.abs(after.get_data()[rows[1]] - epochs.get_data()[rows[1]]).max() > 1e-7
+    evoked = cut(raw, baseline).average(picks=["Fz", "C3"])
+    after = denoiser.transform(evoked)
+    again = after.copy().apply_baseline(after.baseline, verbose="ERROR")
+    np.testing.assert_allclose(after.data, again.data, atol=1e-12)
+    assert np.abs(after.data - evoked.data).max() > 1e-8
+
+
+def test_what_is_shorter_than_a_window_is_said(tmp_path):
+    denoiser = EEGDenoiser(unlearned(tmp_path), sfreq=128.0).fit()
+    raw = recording()
+    short = cut(raw, None, 0.0, 0.5)
+    with pytest.warns(UserWarning, match=r"epochs of 0.5\d* s are shorter than the window of 2 s: .* then cut it"):
+        denoiser.transform(short)
+    with pytest.warns(UserWarning, match="EvokedArray of 0.5.* is shorter than the window"):
+        denoiser.transform(short.average())
+    with pytest.warns(UserWarning, match="RawArray of 1.* s is shorter .*; give more of the recording"):
+        denoiser.transform(raw.copy().crop(0, 1.0))
+    with pytest.warns(UserWarning, match="an array of 1 s is shorter"):
+        denoiser.transform(raw.get_data()[:, :128])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        denoiser.transform(cut(raw, None))
+        denoiser.transform(raw)
