@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from domains.eeg import EEG, EEGDenoiser
-from domains.eeg.simulate import background
+from domains.eeg.simulate import background, bursts
+from domains.eeg.survival import sections
+from vaegan.domain import Recording
 from vaegan.models.standardised import StandardisedConfig
 from vaegan.recipe import Recipe
 from vaegan.run import Run
@@ -75,3 +77,28 @@ def test_what_is_shorter_than_a_window_is_said(tmp_path):
         warnings.simplefilter("error")
         denoiser.transform(cut(raw, None))
         denoiser.transform(raw)
+
+
+def muscle(path, seconds: float) -> None:
+    values = bursts(np.random.default_rng(1), 128.0, seconds)
+    head = "# Sampling Rate (Hz):= 128\n# Labels:= EMG\n"
+    path.write_text(head + "\n".join(f"{value:.6f}" for value in 1e6 * values))
+
+
+def test_artifacts_that_are_borrowed_from_training_are_said(tmp_path):
+    recording(60.0).save(tmp_path / "a_raw.fif", verbose="ERROR")
+    muscle(tmp_path / "emg.txt", 25.0)  # a tenth holds no window: only training's stretches do
+    domain = EEG(data=tmp_path)
+    assert domain.borrowed("test") == ("emg",) and domain.borrowed("train") == ()
+    told = "; too little emg for val and test: that of training is used there, so it is NOT independent"
+    assert told in domain.dataset("train").source and told in domain.dataset("test").source
+    banks = {split: domain.on_split(split).degradations()["emg"]().bank for split in ("train", "test")}
+    np.testing.assert_array_equal(banks["train"].samples, banks["test"].samples)
+    assert banks["train"].vary and not banks["test"].vary
+    page = sections(domain, lambda given: Recording(given.signals, given.path, ""), n=8)["Error at each SNR level"]
+    assert "artifacts of the test split, but emg of training" in page and "NOT independent" in page
+    enough = tmp_path / "enough"
+    enough.mkdir()
+    recording(60.0).save(enough / "a_raw.fif", verbose="ERROR")
+    muscle(enough / "emg.txt", 120.0)
+    assert "independent" not in EEG(data=enough).dataset("test").source

@@ -33,6 +33,9 @@ VERSION = "eeg-3"
 SIMULATED = "eeg-1"
 """The same for semi-simulated windows without classes, which are still those of the first version."""
 
+KINDS = ("eog", "emg")
+"""Artifacts that are recorded."""
+
 
 @dataclass(frozen=True)
 class EEG(Domain):
@@ -130,7 +133,7 @@ class EEG(Domain):
             signals=signals,
             groups=groups,
             names=names,
-            source=str(_words(arrays["source"])[0]),
+            source=str(_words(arrays["source"])[0]) + self._doubts(),
             unused=tuple(_words(arrays["unused"]).tolist()),
             sha256=str(_words(arrays["sha256"])[0]),
         )
@@ -219,17 +222,35 @@ class EEG(Domain):
 
         return write_recording(recording, Path(path))
 
+    def borrowed(self, split: Split) -> tuple[str, ...]:
+        """Kinds of artifact of which too little was recorded for a split, so that it uses those of training."""
+        assets = self.assets()
+        return tuple(
+            kind
+            for kind in KINDS
+            if f"bank.{kind}.train.samples" in assets and f"bank.{kind}.{split}.samples" not in assets
+        )
+
+    def _doubts(self) -> str:
+        """What must stand beside every number: for which splits artifacts were borrowed."""
+        lacking = {kind: [split for split in SPLITS if kind in self.borrowed(split)] for kind in KINDS}
+        return "".join(
+            f"; too little {kind} for {' and '.join(splits)}: that of training is used there, so it is NOT independent"
+            for kind, splits in lacking.items()
+            if splits
+        )
+
     def _banks(self) -> dict[str, Bank]:
-        """The artifacts of this split; those of training where a split has none (too little was recorded)."""
+        """The artifacts of this split; those of training, as they were recorded, where it has none (:meth:`borrowed`)."""
         assets = self.assets()
         found = {}
-        for kind in ("eog", "emg"):
+        for kind in KINDS:
             for split in (self.split, "train"):
                 if f"bank.{kind}.{split}.samples" in assets:
                     samples, starts = (
                         np.asarray(assets[f"bank.{kind}.{split}.{part}"]) for part in ("samples", "starts")
                     )
-                    found[kind] = Bank(samples, starts, self.samples, vary=split == "train")
+                    found[kind] = Bank(samples, starts, self.samples, vary=self.split == "train")
                     break
         return found
 

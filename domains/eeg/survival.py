@@ -62,7 +62,7 @@ def sections(domain: Any, restore: Restore, n: int = ITEMS) -> dict[str, str]:
 
 
 def contaminated(domain: Any, clean: Array, condition: str, restore: Restore, seed: int = 0) -> Triple:
-    """Windows under a condition with the artifacts of the test split, and restored."""
+    """Windows under a condition with the artifacts that the domain has for the test split, and restored."""
     degradation = build(condition, domain.on_split("test").degradations())
     x = domain.to_model(torch.from_numpy(np.asarray(clean, np.float32)))
     with torch.no_grad():
@@ -106,10 +106,19 @@ def _levels_section(domain: Any, restore: Restore, clean: Array, kinds: Sequence
     head = ["condition", "RRMSE_t of the input", "RRMSE_t", "RRMSE_s", "CC", "ΔSNR dB"]
     convention = "10 log10" if domain.snr_convention == "eegdenoisenet" else "20 log10"
     words = (
-        f"{len(clean)} test windows, artifacts of the test split. SNR convention {escape(domain.snr_convention)}: "
+        f"{len(clean)} test windows, {_origin(domain, kinds)}. SNR convention {escape(domain.snr_convention)}: "
         f"{convention} of the quotient of RMS values. Spectra by {escape(WELCH)}. ΔSNR is a ratio of powers."
     )
     return f"<p>{words}</p>" + _image(_curve(curves), "RRMSE in time over the SNR of the input") + table(head, rows)
+
+
+def _origin(domain: Any, kinds: Sequence[str]) -> str:
+    """Which recordings the artifacts are cut from."""
+    borrowed = [kind for kind in domain.borrowed("test") if kind in kinds] if hasattr(domain, "borrowed") else []
+    if not borrowed:
+        return "artifacts of the test split"
+    own = "artifacts of the test split, but " if len(borrowed) < len(kinds) else ""
+    return f"{own}{' and '.join(borrowed)} of training, as too little was recorded: NOT independent of it"
 
 
 def _cells(entry: Mapping[str, float]) -> list[str]:
