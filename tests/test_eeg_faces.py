@@ -11,6 +11,7 @@ from domains.eeg import EEG, EEGDenoiser
 from domains.eeg.simulate import background, bursts
 from domains.eeg.survival import sections
 from vaegan.domain import Recording
+from vaegan.errors import DataError, UserError
 from vaegan.models.standardised import StandardisedConfig
 from vaegan.recipe import Recipe
 from vaegan.run import Run
@@ -102,3 +103,50 @@ def test_artifacts_that_are_borrowed_from_training_are_said(tmp_path):
     recording(60.0).save(enough / "a_raw.fif", verbose="ERROR")
     muscle(enough / "emg.txt", 120.0)
     assert "independent" not in EEG(data=enough).dataset("test").source
+
+
+@pytest.fixture
+def trained_on(monkeypatch):
+    """The domains and folders that ``fit`` would train on and in."""
+    found = []
+    monkeypatch.setattr("vaegan.workflow.train", lambda name, recipe, out: found.append((recipe.domain, out)))
+    return found
+
+
+def test_epochs_are_trained_on_end_to_end(tmp_path, trained_on):
+    raw = recording(60.0)
+    raw.info["bads"] = ["C4"]
+    raw.set_meas_date(1_500_000_000)
+    epochs = mne.make_fixed_length_epochs(raw, 5.0, preload=True, verbose="ERROR")
+    EEGDenoiser(folder=tmp_path).fit(epochs)
+    domain, _ = trained_on[0]
+    joined = mne.io.read_raw(domain.data, verbose="ERROR")
+    assert joined.times[-1] == pytest.approx(60, abs=0.1) and joined.info["bads"] == ["C4"]
+    assert list(joined.annotations.description) == ["EDGE boundary"] * 11
+    starts = [float(name.split()[-2]) for name in domain.dataset("train").names]
+    assert len(starts) > 20 and all(start % 5 <= 3.01 for start in starts)  # none runs across a join
+
+
+def test_what_cannot_be_trained_on_is_refused(tmp_path, trained_on):
+    raw = recording(30.0)
+    with pytest.raises(DataError, match=r"29 epochs of 1 s .*; expected epochs of at least a window of 2 s"):
+        EEGDenoiser(folder=tmp_path).fit(mne.make_fixed_length_epochs(raw, 1.0, preload=True, verbose="ERROR")[:29])
+    for other in (raw.get_data(), cut(raw, None).average(), None):
+        with pytest.raises(
+            UserError, match=r"neither a run nor a recording .*; expected a run, or an MNE Raw or Epochs"
+        ):
+            EEGDenoiser(folder=tmp_path).fit(other)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file; expected a folder"):
+        EEGDenoiser(folder=tmp_path / "file").fit(raw)
+    assert not trained_on and [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_second_fit_overwrites_nothing(tmp_path, trained_on):
+    denoiser = EEGDenoiser(folder=tmp_path / "kept")
+    denoiser.fit(recording(50.0))
+    denoiser.fit(recording(60.0))
+    (first, one), (second, two) = trained_on
+    assert one.parent == first.data.parent != second.data.parent == two.parent
+    seconds = [mne.io.read_raw(domain.data, verbose="ERROR").n_times / 128 for domain in (first, second)]
+    assert seconds == [50, 60]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,7 @@ from domains.eeg.reading import Original, opened, returned
 from domains.eeg.stream import Stream
 from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
+from vaegan.files import make_folder
 
 if TYPE_CHECKING:
     from vaegan.run import Run
@@ -30,7 +34,8 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         minutes: of training, where ``run`` is ``None``.
         sfreq: samples a second of plain arrays; MNE objects bring their own.
         threshold: artifact score from which :meth:`annotate` marks a second.
-        folder: where a run trained by ``fit`` is kept; ``None`` for a temporary folder.
+        folder: where runs trained by ``fit`` are kept, each in a new folder of its own (``fit-1``, ``fit-2``, ...);
+            ``None`` for a temporary one.
 
     Attributes:
         run_: the run that restores, after ``fit``.
@@ -51,13 +56,13 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Loads the run; where there is none, trains ``eeg/denoise`` on the clean stretches of ``X``.
 
         Args:
-            X: MNE Raw (to train on: at least 40 s, with its EOG channels where it has any), Epochs, Evoked, or an array
-                (..., samples) in volts. With a run it is not looked at.
+            X: MNE Raw to train on (at least 40 s, with its EOG channels where it has any), or Epochs that do not overlap
+                and last a window each, which are joined end to end. With a run it is not looked at.
             y: not used.
 
         Raises:
-            UserError: when there is neither a run nor a Raw to train on.
-            DataError: when the recording holds too little clean EEG.
+            UserError: when there is neither a run nor a Raw or Epochs to train on.
+            DataError: when they hold too little clean EEG, or Epochs are shorter than a window.
         """
         from vaegan.run import Run, load
 
@@ -187,19 +192,66 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(run.restore(Recording(signals, Path("recording"), "")).mean).reshape(original.seen.shape)
 
     def _trained(self, X: Any) -> Any:
-        import tempfile
         from dataclasses import replace
 
         from vaegan import plugins, workflow
 
-        if not hasattr(X, "annotations") or not hasattr(X, "save"):
-            raise UserError("neither a run nor a recording to train on", mend="set run=..., or fit on an MNE Raw")
-        folder = Path(self.folder or tempfile.mkdtemp(prefix="vaegan-eeg-"))
-        folder.mkdir(parents=True, exist_ok=True)
-        X.copy().load_data(verbose="ERROR").save(folder / "training_raw.fif", overwrite=True, verbose="ERROR")
         recipe = plugins.recipes()["eeg/denoise"]
+        axis = recipe.domain.spec.axes[0]
+        raw = _to_train_on(X, axis.size * axis.step)
+        folder = _fresh(self.folder)
+        raw.save(folder / "training_raw.fif", verbose="ERROR")
         recipe = replace(recipe, domain=EEG(data=folder / "training_raw.fif")).with_budget(None, self.minutes)
         return workflow.train("eeg/denoise", recipe, out=folder / "run")
+
+
+def _fresh(parent: str | Path | None) -> Path:
+    """A new folder: a fit overwrites nothing of one before it."""
+    if parent is None:
+        return Path(tempfile.mkdtemp(prefix="vaegan-eeg-"))
+    make_folder(Path(parent), "folder")
+    for number in itertools.count(1):
+        folder = Path(parent) / f"fit-{number}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
+    return folder
+
+
+def _to_train_on(X: Any, seconds: float) -> Any:
+    """A Raw in memory of a Raw, or of Epochs that last a window of so many seconds.
+
+    Raises:
+        UserError: for anything else.
+        DataError: for Epochs that are shorter.
+    """
+    if hasattr(X, "first_time") and hasattr(X, "save"):
+        return X.copy().load_data(verbose="ERROR")
+    if not hasattr(X, "events") or not hasattr(X, "get_data"):
+        raise UserError(
+            f"neither a run nor a recording to train on ({type(X).__name__})",
+            expected="a run, or an MNE Raw or Epochs",
+            mend="set run=..., or fit on the recording",
+        )
+    return _joined(X, seconds)
+
+
+def _joined(epochs: Any, seconds: float) -> Any:
+    """Epochs end to end, each without its mean, with an edge at each join, which no window of training runs across."""
+    import mne
+
+    data, rate = epochs.get_data(), float(epochs.info["sfreq"])
+    n, channels, samples = data.shape
+    if not n or samples / rate < seconds:
+        raise DataError(
+            f"{n} epochs of {samples / rate:.3g} s to train on",
+            expected=f"epochs of at least a window of {seconds:g} s",
+            mend="fit on the recording that they were cut from",
+        )
+    rows = (data - data.mean(axis=-1, keepdims=True)).transpose(1, 0, 2).reshape(channels, -1)
+    raw = mne.io.RawArray(rows, epochs.info.copy(), verbose="ERROR")
+    onsets = np.arange(1, n) * samples / rate
+    return raw.set_annotations(mne.Annotations(onsets, 0.0, ["EDGE boundary"] * (n - 1)), verbose="ERROR")
 
 
 def _tell_if_short(X: Any, original: Original, window: int) -> None:
