@@ -150,3 +150,25 @@ def test_a_second_fit_overwrites_nothing(tmp_path, trained_on):
     assert one.parent == first.data.parent != second.data.parent == two.parent
     seconds = [mne.io.read_raw(domain.data, verbose="ERROR").n_times / 128 for domain in (first, second)]
     assert seconds == [50, 60]
+
+
+@pytest.mark.parametrize("channels", [(), ("Fz", "C3", "C4", "Oz")])
+def test_arrays_have_any_leading_axes(tmp_path, channels):
+    denoiser = EEGDenoiser(unlearned(tmp_path, channels=channels), sfreq=128.0).fit()
+    epochs = cut(recording(), None).get_data()[:4]
+    single = np.stack([denoiser.transform(epoch) for epoch in epochs])
+    assert np.abs(single - epochs).max() > 1e-8
+    np.testing.assert_allclose(denoiser.transform(epochs), single, atol=1e-11)
+    nested = denoiser.transform(epochs.reshape(2, 2, *epochs.shape[1:]))
+    np.testing.assert_allclose(nested.reshape(epochs.shape), single, atol=1e-11)
+    scores = denoiser.scores(epochs)
+    assert scores.shape == (4, 3)  # 2.5 s each, in stretches of a second
+    np.testing.assert_allclose(scores, np.concatenate([denoiser.scores(epoch) for epoch in epochs]), rtol=1e-4)
+    if channels:
+        for other in (epochs[:, :3], epochs[0, 0]):
+            with pytest.raises(
+                DataError, match=r"an array of [13] channels; expected \(..., 4, samples\), in the order"
+            ):
+                denoiser.transform(other)
+    else:
+        np.testing.assert_allclose(denoiser.transform(epochs[0, 0]), single[0, 0], atol=1e-11)

@@ -81,10 +81,11 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         is cut into epochs.
 
         Args:
-            X: MNE Raw, Epochs, Evoked, or an array (..., samples) in volts with ``sfreq``.
+            X: MNE Raw, Epochs, Evoked, or an array (..., channels, samples) in volts with ``sfreq``; a model of several
+                channels takes them in its own order.
 
         Raises:
-            DataError: without EEG channels, or for an array that is empty or holds no numbers.
+            DataError: without EEG channels, or for an array that is empty, holds no numbers or other channels.
             UserError: before ``fit``, or for an array without ``sfreq``.
         """
         original = self._opened(X)
@@ -93,15 +94,16 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         result = returned(original, restored)
         if not isinstance(X, np.ndarray):
             return result
-        values = result.data.reshape(X.shape)
+        values = result.get_data(copy=False).reshape(X.shape)
         return values.astype(X.dtype) if X.dtype.kind == "f" else values
 
     def scores(self, X: Any, seconds: float = 1.0) -> Array:
         """Artifact scores: RMS of what was taken out over RMS of what was left, over the channels.
 
         Returns:
-            (items, stretches of ``seconds``); 0 where nothing was changed, above 1 where the artifact was the stronger. The
-            last stretch ends with the recording: it is half to one and a half times as long as the others.
+            (items, stretches of ``seconds``), an item being an epoch: all axes of an array before its channels are items. 0
+            where nothing was changed, above 1 where the artifact was the stronger. The last stretch ends with the recording:
+            it is half to one and a half times as long as the others.
         """
         return self._scored(X, seconds)[0]
 
@@ -178,9 +180,9 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 raise UserError("an array without a sampling rate", mend="set EEGDenoiser(sfreq=...)")
             if X.dtype.kind not in "fiu" or X.ndim < 1 or not X.size:
                 raise DataError(f"an array of {X.dtype} of shape {X.shape}", expected="numbers (..., samples) in volts")
-            rows = X.reshape(-1, X.shape[-1]).astype(np.float64)
-            names = list(channels) if len(channels) == len(rows) else [f"EEG{i + 1}" for i in range(len(rows))]
-            X = mne.EvokedArray(rows, mne.create_info(names, self.sfreq, "eeg"), verbose="ERROR")
+            items = X.reshape(-1, *(X.shape[-2:] if X.ndim > 1 else (1, X.shape[-1]))).astype(np.float64)
+            names = _names_of(items.shape[1], channels)
+            X = mne.EpochsArray(items, mne.create_info(names, self.sfreq, "eeg"), baseline=None, verbose="ERROR")
             return opened(X, domain.band, channels=channels, what="the array", named=False)
         if not hasattr(X, "info") or not (hasattr(X, "get_data") or hasattr(X, "data")):
             raise UserError(f"{type(X).__name__} to restore", expected="an MNE Raw, Epochs or Evoked, or an array")
@@ -203,6 +205,21 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         raw.save(folder / "training_raw.fif", verbose="ERROR")
         recipe = replace(recipe, domain=EEG(data=folder / "training_raw.fif")).with_budget(None, self.minutes)
         return workflow.train("eeg/denoise", recipe, out=folder / "run")
+
+
+def _names_of(count: int, channels: tuple[str, ...]) -> list[str]:
+    """Names of an array's channels: those of a multi-channel model, or any.
+
+    Raises:
+        DataError: for other than as many as a multi-channel model restores.
+    """
+    if channels and count != len(channels):
+        raise DataError(
+            f"an array of {count} channels",
+            expected=f"(..., {len(channels)}, samples), in the order of {' '.join(channels[:6])}"
+            + (" ..." if len(channels) > 6 else ""),
+        )
+    return list(channels) or [f"EEG{i + 1}" for i in range(count)]
 
 
 def _fresh(parent: str | Path | None) -> Path:
