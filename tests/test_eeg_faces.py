@@ -172,3 +172,34 @@ def test_arrays_have_any_leading_axes(tmp_path, channels):
                 denoiser.transform(other)
     else:
         np.testing.assert_allclose(denoiser.transform(epochs[0, 0]), single[0, 0], atol=1e-11)
+
+
+def test_recordings_without_a_channel_are_named_and_not_counted(tmp_path):
+    recording(60.0, ("Fz", "Cz", "T7")).save(tmp_path / "all_raw.fif", verbose="ERROR")
+    recording(60.0, ("Fz", "C3")).save(tmp_path / "few_raw.fif", verbose="ERROR")
+    bad = recording(60.0, ("Fz", "Cz", "T7", "EOG"))
+    bad.info["bads"] = ["Cz"]
+    bad.save(tmp_path / "bad_raw.fif", verbose="ERROR")
+    found = EEG(data=tmp_path, channels=("FZ", "cz", "T3")).dataset("train")
+    assert found.source.startswith("1 recordings (all_raw.fif)") and {n.split()[0] for n in found.names} == {
+        "all_raw.fif"
+    }
+    assert found.unused == ("bad_raw.fif (Cz marked bad; only its EOG is used)", "few_raw.fif (lacks Cz, T7)")
+    with pytest.raises(DataError, match=r"has all of the 2 channels \(.*few_raw.fif lacks POz.*; expected Fz POz"):
+        EEG(data=tmp_path, channels=("Fz", "POZ")).dataset("train")
+
+
+def test_spellings_of_electrodes_do_not_matter():
+    assert EEG(channels=("FP1", "EEG Fz-REF", "T3", "Foo")).channels == ("Fp1", "Fz", "T7", "Foo")
+    with pytest.raises(UserError, match="channels T7 T7; expected each electrode once"):
+        EEG(channels=("T3", "T7"))
+
+
+def test_a_bad_channel_is_told_from_one_that_is_absent(tmp_path):
+    denoiser = EEGDenoiser(unlearned(tmp_path, channels=("Fz", "C3", "Pz"))).fit()
+    raw = recording(4.0, ("Fz", "C3", "Pz"))
+    raw.info["bads"] = ["C3"]
+    with pytest.raises(DataError, match=r"RawArray: C3 marked bad, .*; raw.interpolate_bads\(\)"):
+        denoiser.transform(raw)
+    with pytest.raises(DataError, match="lacks Pz, and C3 marked bad, of the 3 channels"):
+        denoiser.transform(raw.drop_channels("Pz"))

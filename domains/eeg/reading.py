@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def opened(
             expected="a channel of type eeg, in volts, not marked bad, whose name is not another kind's (EOG, ECG, ...)",
             mend="set the types with raw.set_channel_types, or rename the channels",
         )
-    picks = _chosen(names, every, channels, what)
+    picks = _chosen(names, every, channels, what, instance.info["bads"])
     samples = data.shape[-1]
     if samples * band.rate / rate < least:
         raise DataError(
@@ -210,19 +211,35 @@ def _tell(what: str, names: list[str], whole: Array, broken: Array, strange: lis
         warnings.warn(f"{what}: {words}", UserWarning, stacklevel=4)
 
 
-def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what: str) -> list[int]:
+def lacking(names: Sequence[str], bads: Sequence[str], channels: Sequence[str]) -> str:
+    """Which of a model's channels a recording does not offer, and why: absent, or marked bad; empty where it has all."""
+    there, bad = {plain_name(name) for name in names}, {plain_name(name) for name in bads}
+    missing = [name for name in channels if name not in there]
+    marked = [name for name in missing if name in bad]
+    absent = [name for name in missing if name not in bad]
+    parts = [*([f"lacks {_some(absent)}"] if absent else []), *([f"{_some(marked)} marked bad"] if marked else [])]
+    return ", and ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what: str, bads: Sequence[str]) -> list[int]:
     if not channels:
         return every
     places = {plain_name(names[i]): i for i in every}
-    missing = [name for name in channels if name not in places]
-    if missing:
-        shown = ", ".join(names[:6])
-        raise DataError(
-            f"{what} lacks {len(missing)} of {len(channels)} channels: {', '.join(missing[:6])} (it has {shown}, ...)",
-            expected="the channels that the model was trained on",
-            mend="rename them with raw.rename_channels, interpolate them, or use a single-channel model",
-        )
-    return [places[name] for name in channels]
+    missing = lacking(list(places), bads, channels)
+    if not missing:
+        return [places[name] for name in channels]
+    only_bad = "lacks" not in missing
+    raise DataError(
+        f"{what}: {missing}, of the {len(channels)} channels that the model restores (it has {', '.join(names[:6])}, ...)",
+        expected="the channels that the model was trained on, none of them marked bad",
+        mend="raw.interpolate_bads(), or use a single-channel model"
+        if only_bad
+        else "rename them with raw.rename_channels, interpolate them, or use a single-channel model",
+    )
 
 
 def changed(original: Original, restored: Array, rate: float, samples: int) -> Array:
