@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from domains.eeg import EEG, EEGDenoiser
+from domains.eeg import EEG, EEGDenoiseNet, EEGDenoiser
 from domains.eeg.simulate import background, bursts
 from domains.eeg.survival import sections
 from vaegan.domain import Recording
@@ -203,3 +203,10 @@ def test_a_bad_channel_is_told_from_one_that_is_absent(tmp_path):
         denoiser.transform(raw)
     with pytest.raises(DataError, match="lacks Pz, and C3 marked bad, of the 3 channels"):
         denoiser.transform(raw.drop_channels("Pz"))
+
+
+@pytest.mark.parametrize("kind", [EEG, EEGDenoiseNet])
+def test_the_convention_stands_with_the_numbers_and_leaves_the_data_the_same(kind):
+    usual, power = (kind(snr_convention=name).dataset("test") for name in ("eegdenoisenet", "power"))
+    assert usual.source.endswith("; SNR convention eegdenoisenet") and power.source.endswith("; SNR convention power")
+    assert usual.sha256 == power.sha256

@@ -241,13 +241,14 @@ class EEG(Domain):
         )
 
     def _doubts(self) -> str:
-        """What must stand beside every number: for which splits artifacts were borrowed."""
+        """What must stand beside every number: for which splits artifacts were borrowed, and what a dB is."""
         lacking = {kind: [split for split in SPLITS if kind in self.borrowed(split)] for kind in KINDS}
-        return "".join(
+        borrowed = "".join(
             f"; too little {kind} for {' and '.join(splits)}: that of training is used there, so it is NOT independent"
             for kind, splits in lacking.items()
             if splits
         )
+        return f"{borrowed}; SNR convention {self.snr_convention}"
 
     def _banks(self) -> dict[str, Bank]:
         """The artifacts of this split; those of training, as they were recorded, where it has none (:meth:`borrowed`)."""
