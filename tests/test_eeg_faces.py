@@ -210,3 +210,28 @@ def test_the_convention_stands_with_the_numbers_and_leaves_the_data_the_same(kin
     usual, power = (kind(snr_convention=name).dataset("test") for name in ("eegdenoisenet", "power"))
     assert usual.source.endswith("; SNR convention eegdenoisenet") and power.source.endswith("; SNR convention power")
     assert usual.sha256 == power.sha256
+
+
+def test_what_is_not_in_volts_is_left_alone_in_epochs_and_in_fit(tmp_path, trained_on):
+    edfio = pytest.importorskip("edfio")
+    generator, eeg = np.random.default_rng(0), recording(60.0).get_data()[:1]
+    other = 50 + 3 * generator.normal(size=eeg.shape[1])
+    edfio.Edf(
+        [
+            edfio.EdfSignal(1e6 * eeg[0], 128, label="Fz", physical_dimension="uV"),
+            edfio.EdfSignal(other, 128, label="Oxy", physical_dimension="%"),
+            edfio.EdfSignal(other, 128, label="Cz", physical_dimension="kOhm"),
+        ]
+    ).write(tmp_path / "a.edf")
+    raw = mne.io.read_raw(tmp_path / "a.edf", preload=True, verbose="ERROR")
+    denoiser = EEGDenoiser(unlearned(tmp_path)).fit()
+    epochs = mne.make_fixed_length_epochs(raw, 4.0, preload=True, verbose="ERROR")
+    for given in (epochs, epochs.average()):
+        with pytest.warns(UserWarning, match=r"2 channels \(Oxy, Cz\) have amplitudes that no scalp EEG has"):
+            change = denoiser.transform(given).get_data() - given.get_data()
+        change = np.abs(change).reshape(-1, *change.shape[-2:]).max((0, 2))
+        assert change[0] > 1e-8 and not change[1:].any()
+    EEGDenoiser(folder=tmp_path / "kept").fit(raw)
+    assert mne.io.read_raw(trained_on[0][0].data, verbose="ERROR").ch_names == ["Fz"]
+    with pytest.raises(DataError, match="no channel to train on is in volts"):
+        EEGDenoiser(folder=tmp_path / "kept").fit(raw.pick(["Oxy", "Cz"]))

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from domains.eeg.eeg import EEG
 from domains.eeg.files import as_signals
-from domains.eeg.reading import Original, opened, returned
+from domains.eeg.reading import Original, opened, returned, without_volts
 from domains.eeg.stream import Stream
 from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
@@ -243,7 +243,14 @@ def _to_train_on(X: Any, seconds: float) -> Any:
         DataError: for Epochs that are shorter.
     """
     if hasattr(X, "first_time") and hasattr(X, "save"):
-        return X.copy().load_data(verbose="ERROR")
+        raw, strange = X.copy().load_data(verbose="ERROR"), without_volts(X)
+        if len(strange) == len(raw.ch_names):
+            raise DataError(
+                "no channel to train on is in volts",
+                expected="EEG in volts",
+                mend="correct the units in the file's header",
+            )
+        return raw.drop_channels(strange)  # a FIF does not keep that the file called them something else than volts
     if not hasattr(X, "events") or not hasattr(X, "get_data"):
         raise UserError(
             f"neither a run nor a recording to train on ({type(X).__name__})",

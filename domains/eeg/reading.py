@@ -182,8 +182,29 @@ def opened(
             mend="give a longer recording",
         )
     whole, broken = bridged(data[:, picks])
+    if named and not channels and not hasattr(instance, "first_time"):  # epochs and averages have forgotten the units
+        likely = _likely(whole)
+        _tell_of_odd(what, [names[i] for i, so in zip(picks, likely, strict=True) if not so])
+        picks = [i for i, so in zip(picks, likely, strict=True) if so]
+        whole, broken = whole[:, likely], broken[:, likely]
     _tell(what, [names[i] for i in picks], whole, broken, strange, named=named and not channels)
     return Original(instance, tuple(picks), band.seen(whole, rate), broken, band, rate)
+
+
+def _likely(whole: Array) -> Array:
+    """(channels,) False where one is not in volts, as others are; where all are odd it is the unit that is wrong."""
+    likely = np.median(whole.std(axis=-1), axis=0) <= IMPLAUSIBLE
+    return likely if likely.any() else np.ones_like(likely)
+
+
+def _tell_of_odd(what: str, odd: list[str]) -> None:
+    if odd:
+        warnings.warn(
+            f"{what}: {len(odd)} channels ({_some(odd)}) have amplitudes that no scalp EEG has, and others have not: they "
+            "are taken for something else than volts and left as they are",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _tell(what: str, names: list[str], whole: Array, broken: Array, strange: list[str], *, named: bool) -> None:
