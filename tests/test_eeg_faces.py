@@ -1,6 +1,7 @@
 """The face of the EEG domain for MNE and scikit-learn: epochs, averages, arrays, and what ``fit`` takes."""
 
 import warnings
+from dataclasses import replace
 
 import mne
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from domains.eeg import EEG, EEGDenoiseNet, EEGDenoiser
 from domains.eeg.simulate import background, bursts
-from domains.eeg.survival import sections
+from domains.eeg.survival import of, sections
 from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
 from vaegan.models.standardised import StandardisedConfig
@@ -235,3 +236,25 @@ def test_what_is_not_in_volts_is_left_alone_in_epochs_and_in_fit(tmp_path, train
     assert mne.io.read_raw(trained_on[0][0].data, verbose="ERROR").ch_names == ["Fz"]
     with pytest.raises(DataError, match="no channel to train on is in volts"):
         EEGDenoiser(folder=tmp_path / "kept").fit(raw.pick(["Oxy", "Cz"]))
+
+
+def test_a_run_before_other_data_says_that_it_brings_its_artifacts(tmp_path):
+    domain = EEG(lowpass=57.6)
+    path = tmp_path / "a_raw.fif"
+    recording(60.0).save(path, verbose="ERROR")
+    domain = replace(domain, highpass=1.0)  # other artifacts than the stand-ins of the recording
+    run = replace(unlearned(tmp_path), recipe=Recipe("", domain.with_assets(domain.assets()), NETWORK))
+    other = run.on(path).domain
+    other = replace(other, highpass=0.5)
+    assert "simulated" in EEG(data=path).dataset("test").source
+    assert "simulated" not in other.dataset("test").source
+    assert "artifacts are those that the run was trained and tested on" in other.dataset("test").source
+    assert "simulated" in EEG(data=path).with_assets(EEG(data=path).assets()).dataset("test").source
+
+
+def test_a_section_that_is_missing_says_why(tmp_path):
+    told = of(EEG(data=tmp_path / "gone", lowpass=57.6, kept={}), lambda given: given, 8)
+    assert (
+        "could not be measured" in told["Did the signal survive?"]
+        and "does not exist" in told["Did the signal survive?"]
+    )

@@ -36,6 +36,8 @@ CACHED = "eeg-4"
 SIMULATED = "eeg-1"
 """The same for semi-simulated windows without classes, which are still those of the first version."""
 
+STAND_IN = "simulated, as none was recorded"
+"""What is said of artifacts that the data do not hold."""
 KINDS = ("eog", "emg")
 """Artifacts that are recorded."""
 
@@ -142,7 +144,7 @@ class EEG(Domain):
             signals=signals,
             groups=groups,
             names=names,
-            source=str(_words(arrays["source"])[0]) + self._doubts(),
+            source=self._said(str(_words(arrays["source"])[0])) + self._doubts(),
             unused=tuple(_words(arrays["unused"]).tolist()),
             sha256=str(_words(arrays["sha256"])[0]),
         )
@@ -230,6 +232,23 @@ class EEG(Domain):
         from domains.eeg.files import write_recording
 
         return write_recording(recording, Path(path))
+
+    def _travelling(self) -> bool:
+        """Whether the artifacts are a run's own, and not those of the data."""
+        if self.kept is None:
+            return False
+        own = self._arrays()
+        names = {name for name in (*own, *self.kept) if name.startswith("bank.") and name.endswith(".samples")}
+        return any(
+            name not in own or name not in self.kept or not np.array_equal(own[name], self.kept[name]) for name in names
+        )
+
+    def _said(self, source: str) -> str:
+        """A description of the data, with where the artifacts are from: a run brings its own."""
+        if not self._travelling():
+            return source
+        parts = [part for part in source.split("; ") if not part.endswith(STAND_IN)]
+        return "; ".join([*parts, "artifacts are those that the run was trained and tested on"])
 
     def borrowed(self, split: Split) -> tuple[str, ...]:
         """Kinds of artifact of which too little was recorded for a split, so that it uses those of training."""
@@ -378,7 +397,7 @@ def _as_arrays(
 
         stand_in = banks(simulated(sources.band.rate, samples, channels, sources.band, muscle_lowpass), samples)
         found |= {kind: stand_in[kind] for kind in lacking}
-        source += f"; {' and '.join(lacking)} simulated, as none was recorded"
+        source += f"; {' and '.join(lacking)} {STAND_IN}"
     for kind, by_split in found.items():
         for split, bank in by_split.items():
             arrays[f"bank.{kind}.{split}.samples"], arrays[f"bank.{kind}.{split}.starts"] = bank.samples, bank.starts

@@ -16,6 +16,7 @@ import torch
 from domains.eeg.metrics import BANDS, WELCH, band_ratios, correlation, rrmse_s, rrmse_t, snr
 from vaegan.degradation import build
 from vaegan.domain import Domain, Recording
+from vaegan.errors import DataError
 from vaegan.evaluation.report.markup import escape, number
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -42,19 +43,23 @@ class Triple:
 
 
 def sections(domain: Any, restore: Restore, n: int = ITEMS) -> dict[str, str]:
-    """Sections for a run's report; none where the domain has no recorded artifact.
+    """Sections for a run's report.
 
     Args:
         domain: with ``dataset``, ``degradations``, ``rate`` and ``snr_convention``.
         restore: what the run makes of a recording.
         n: windows to look at, at least 8, at most 60.
+
+    Raises:
+        DataError: where there are too few windows, or no recorded artifact.
     """
     kinds = [kind for kind in ("eog", "emg") if kind in domain.degradations()]
     test = domain.dataset("test")
     rows = np.sort(np.random.default_rng(0).permutation(len(test))[: min(max(n, 8), ITEMS)])
     clean = np.array(test.signals[rows], np.float64)
     if not kinds or len(clean) < 4:
-        return {}
+        found = f"{len(clean)} clean windows to judge on" if kinds else "no recorded artifact"
+        raise DataError(found, expected="at least 4 windows, and artifacts")
     return {
         "Error at each SNR level": _levels_section(domain, restore, clean, kinds),
         "Did the signal survive?": _survival_section(domain, restore, clean, kinds),
@@ -296,10 +301,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def of(domain: Domain, restore: Restore, n: int = ITEMS) -> Mapping[str, str]:
-    """The sections, or none where the domain's data are gone."""
-    from vaegan.errors import DataError
-
+    """The sections, or one that says why they are missing: the data are gone, or hold too little."""
     try:
         return sections(domain, restore, n)
-    except DataError:
-        return {}
+    except DataError as error:
+        return {"Did the signal survive?": f"<p>This could not be measured: {escape(str(error))}</p>"}
