@@ -149,7 +149,7 @@ def test_unknown_names_are_said(run):
 def test_a_multi_channel_model_names_the_channels_that_it_misses(tmp_path):
     path = tmp_path / "a_raw.fif"
     recording().save(path, verbose="ERROR")
-    with pytest.raises(DataError, match="lacks 1 of 2 channels: Pz"):
+    with pytest.raises(DataError, match="lacks Pz, of the 2 channels"):
         EEG(channels=("Cz", "Pz"), lowpass=60.0).read(path)
 
 

@@ -103,7 +103,7 @@ class EEGDenoiseNet(Domain):
         arrays = self._arrays()
         rows = np.flatnonzero(arrays["splits"] == split)
         source = (
-            f"EEGdenoiseNet's layout, {self.rate} Hz, {self.protocol} split, SNR convention {self.snr_convention}"
+            f"EEGdenoiseNet's layout, {self.rate} Hz, {self.protocol} split"
             if self.data is not None
             else "semi-simulated arrays in EEGdenoiseNet's layout (embedded)"
         )
@@ -114,7 +114,7 @@ class EEGDenoiseNet(Domain):
             arrays["eeg"][rows][:, None],
             groups,
             names,
-            source=source,
+            source=f"{source}; SNR convention {self.snr_convention}",
             unused=tuple(arrays["unused"].tolist()),
             sha256=str(arrays["sha256"]),
         )

@@ -15,10 +15,11 @@ from domains.eeg import blocks
 from domains.eeg.artifacts import Bank, SNRConvention
 from domains.eeg.band import Band
 from domains.eeg.baselines import eeg_baselines
+from domains.eeg.channels import TEN_TWENTY, plain_name
 from domains.eeg.generation import judge
 from domains.eeg.makers import artifact_makers
 from domains.eeg.metrics import eeg_metrics
-from domains.eeg.sources import Sources, banks, clean_windows, files_of, load_sources
+from domains.eeg.sources import Sources, Trace, banks, clean_windows, files_of, load_sources
 from vaegan.baselines import Baseline
 from vaegan.data import SPLITS, SignalSet, Split, cached_arrays, file_sha256
 from vaegan.degradation import Degradation
@@ -29,9 +30,16 @@ from vaegan.metrics.restoration import Metric
 from vaegan.signal import Axis, SignalSpec
 
 VERSION = "eeg-3"
-"""Part of the cache's key: another one when what is kept there changes."""
+"""Part of the data's fingerprint: another one when the windows or artifacts that are made of them change."""
+CACHED = "eeg-4"
+"""Begins the names in the cache: another one when only what is said of the data changes, and runs stay what they are."""
 SIMULATED = "eeg-1"
 """The same for semi-simulated windows without classes, which are still those of the first version."""
+
+STAND_IN = "simulated, as none was recorded"
+"""What is said of artifacts that the data do not hold."""
+KINDS = ("eog", "emg")
+"""Artifacts that are recorded."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class EEG(Domain):
     Args:
         data: a recording that MNE reads, or a folder of them (searched recursively); their EOG channels, and recordings
             of muscle beside them, become the artifacts of training. ``None`` for semi-simulated recordings.
-        channels: electrodes of a multi-channel signal, such as ``Fz Cz Pz``; none for single channels.
+        channels: electrodes of a multi-channel signal, such as ``Fz Cz Pz``, in any spelling (``FZ``, ``T3`` for ``T7``);
+            none for single channels.
         rate: samples a second that the model sees.
         samples: of a window.
         highpass: corner in Hz below which the model sees nothing (and changes nothing); 0 for none.
@@ -77,6 +86,11 @@ class EEG(Domain):
             object.__setattr__(self, "data", Path(self.data).expanduser())
         for name in ("channels", "classes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "channels", tuple(map(_standard, self.channels)))
+        if len(set(self.channels)) < len(self.channels):
+            raise UserError(
+                f"channels {' '.join(self.channels)}", expected="each electrode once", mend="set --domain.channels"
+            )
         if self.snr_convention not in get_args(SNRConvention):
             raise UserError(
                 f"snr_convention {self.snr_convention!r}",
@@ -130,7 +144,7 @@ class EEG(Domain):
             signals=signals,
             groups=groups,
             names=names,
-            source=str(_words(arrays["source"])[0]),
+            source=self._said(str(_words(arrays["source"])[0])) + self._doubts(),
             unused=tuple(_words(arrays["unused"]).tolist()),
             sha256=str(_words(arrays["sha256"])[0]),
         )
@@ -219,17 +233,53 @@ class EEG(Domain):
 
         return write_recording(recording, Path(path))
 
+    def _travelling(self) -> bool:
+        """Whether the artifacts are a run's own, and not those of the data."""
+        if self.kept is None:
+            return False
+        own = self._arrays()
+        names = {name for name in (*own, *self.kept) if name.startswith("bank.") and name.endswith(".samples")}
+        return any(
+            name not in own or name not in self.kept or not np.array_equal(own[name], self.kept[name]) for name in names
+        )
+
+    def _said(self, source: str) -> str:
+        """A description of the data, with where the artifacts are from: a run brings its own."""
+        if not self._travelling():
+            return source
+        parts = [part for part in source.split("; ") if not part.endswith(STAND_IN)]
+        return "; ".join([*parts, "artifacts are those that the run was trained and tested on"])
+
+    def borrowed(self, split: Split) -> tuple[str, ...]:
+        """Kinds of artifact of which too little was recorded for a split, so that it uses those of training."""
+        assets = self.assets()
+        return tuple(
+            kind
+            for kind in KINDS
+            if f"bank.{kind}.train.samples" in assets and f"bank.{kind}.{split}.samples" not in assets
+        )
+
+    def _doubts(self) -> str:
+        """What must stand beside every number: for which splits artifacts were borrowed, and what a dB is."""
+        lacking = {kind: [split for split in SPLITS if kind in self.borrowed(split)] for kind in KINDS}
+        borrowed = "".join(
+            f"; too little {kind} for {' and '.join(splits)}: that of training is used there, so it is NOT independent"
+            for kind, splits in lacking.items()
+            if splits
+        )
+        return f"{borrowed}; SNR convention {self.snr_convention}"
+
     def _banks(self) -> dict[str, Bank]:
-        """The artifacts of this split; those of training where a split has none (too little was recorded)."""
+        """The artifacts of this split; those of training, as they were recorded, where it has none (:meth:`borrowed`)."""
         assets = self.assets()
         found = {}
-        for kind in ("eog", "emg"):
+        for kind in KINDS:
             for split in (self.split, "train"):
                 if f"bank.{kind}.{split}.samples" in assets:
                     samples, starts = (
                         np.asarray(assets[f"bank.{kind}.{split}.{part}"]) for part in ("samples", "starts")
                     )
-                    found[kind] = Bank(samples, starts, self.samples, vary=split == "train")
+                    found[kind] = Bank(samples, starts, self.samples, vary=self.split == "train")
                     break
         return found
 
@@ -291,13 +341,37 @@ def _prepared(
             data, rate=rate, samples=samples, highpass=highpass, lowpass=lowpass, muscle_lowpass=muscle_lowpass
         )
         how = f"divided by {sources.how if sources.splits else blocks.BLOCKS}"
-        named = ", ".join(sorted(trace.path.name for trace in sources.traces)[:6])
-        text = f"{len(sources.traces)} recordings ({named}), {how}; {sources.band.highpass:g} to {sources.band.lowpass:g} Hz"
+        used = _with_channels(data, sources, channels)
+        named = ", ".join(sorted(trace.path.name for trace in used)[:6])
+        text = f"{len(used)} recordings ({named}), {how}; {sources.band.highpass:g} to {sources.band.lowpass:g} Hz"
         if muscle_lowpass is not None:
             text += f", muscle to {sources.band.up_to(muscle_lowpass).lowpass:g} Hz"
         return _as_arrays(sources, channels, samples, hop, text, key, muscle_lowpass)
 
-    return cached_arrays(f"{VERSION}-{key[:24]}", build)
+    return cached_arrays(f"{CACHED}-{key[:24]}", build)
+
+
+def _standard(name: str) -> str:
+    """An electrode's standard name; the usual ones without MNE, whose import every command would wait for."""
+    return name if name in TEN_TWENTY else plain_name(name)
+
+
+def _with_channels(data: Path, sources: Sources, channels: tuple[str, ...]) -> list[Trace]:
+    """The recordings that have all channels of a multi-channel signal.
+
+    Raises:
+        DataError: where none has.
+    """
+    reasons = {trace.path.name: trace.lacks(channels) for trace in sources.traces}
+    used = [trace for trace in sources.traces if not trace.lacks(channels)]
+    if not used:
+        shown = "; ".join(f"{name} {reason}" for name, reason in list(reasons.items())[:4])
+        raise DataError(
+            f"{data}: no recording has all of the {len(channels)} channels ({shown})",
+            expected=" ".join(channels),
+            mend="set --domain.channels to electrodes that the recordings have, or interpolate what is marked bad",
+        )
+    return used
 
 
 def _as_arrays(
@@ -323,12 +397,17 @@ def _as_arrays(
 
         stand_in = banks(simulated(sources.band.rate, samples, channels, sources.band, muscle_lowpass), samples)
         found |= {kind: stand_in[kind] for kind in lacking}
-        source += f"; {' and '.join(lacking)} simulated, as none was recorded"
+        source += f"; {' and '.join(lacking)} {STAND_IN}"
     for kind, by_split in found.items():
         for split, bank in by_split.items():
             arrays[f"bank.{kind}.{split}.samples"], arrays[f"bank.{kind}.{split}.starts"] = bank.samples, bank.starts
     skipped = [f"{item.name} ({item.reason})" for item in sources.skipped]
-    arrays["unused"] = np.asarray([*sources.unused, *skipped], dtype=np.str_)
+    partly = [
+        f"{trace.path.name} ({reason}{'; only its EOG is used' if len(trace.eog) else ''})"
+        for trace in sources.traces
+        if (reason := trace.lacks(channels))
+    ]
+    arrays["unused"] = np.asarray([*sources.unused, *skipped, *partly], dtype=np.str_)
     arrays["source"], arrays["sha256"] = np.asarray([source]), np.asarray([sha256])
     return arrays
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def opened(
             expected="a channel of type eeg, in volts, not marked bad, whose name is not another kind's (EOG, ECG, ...)",
             mend="set the types with raw.set_channel_types, or rename the channels",
         )
-    picks = _chosen(names, every, channels, what)
+    picks = _chosen(names, every, channels, what, instance.info["bads"])
     samples = data.shape[-1]
     if samples * band.rate / rate < least:
         raise DataError(
@@ -181,8 +182,29 @@ def opened(
             mend="give a longer recording",
         )
     whole, broken = bridged(data[:, picks])
+    if named and not channels and not hasattr(instance, "first_time"):  # epochs and averages have forgotten the units
+        likely = _likely(whole)
+        _tell_of_odd(what, [names[i] for i, so in zip(picks, likely, strict=True) if not so])
+        picks = [i for i, so in zip(picks, likely, strict=True) if so]
+        whole, broken = whole[:, likely], broken[:, likely]
     _tell(what, [names[i] for i in picks], whole, broken, strange, named=named and not channels)
     return Original(instance, tuple(picks), band.seen(whole, rate), broken, band, rate)
+
+
+def _likely(whole: Array) -> Array:
+    """(channels,) False where one is not in volts, as others are; where all are odd it is the unit that is wrong."""
+    likely = np.median(whole.std(axis=-1), axis=0) <= IMPLAUSIBLE
+    return likely if likely.any() else np.ones_like(likely)
+
+
+def _tell_of_odd(what: str, odd: list[str]) -> None:
+    if odd:
+        warnings.warn(
+            f"{what}: {len(odd)} channels ({_some(odd)}) have amplitudes that no scalp EEG has, and others have not: they "
+            "are taken for something else than volts and left as they are",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _tell(what: str, names: list[str], whole: Array, broken: Array, strange: list[str], *, named: bool) -> None:
@@ -210,19 +232,35 @@ def _tell(what: str, names: list[str], whole: Array, broken: Array, strange: lis
         warnings.warn(f"{what}: {words}", UserWarning, stacklevel=4)
 
 
-def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what: str) -> list[int]:
+def lacking(names: Sequence[str], bads: Sequence[str], channels: Sequence[str]) -> str:
+    """Which of a model's channels a recording does not offer, and why: absent, or marked bad; empty where it has all."""
+    there, bad = {plain_name(name) for name in names}, {plain_name(name) for name in bads}
+    missing = [name for name in channels if name not in there]
+    marked = [name for name in missing if name in bad]
+    absent = [name for name in missing if name not in bad]
+    parts = [*([f"lacks {_some(absent)}"] if absent else []), *([f"{_some(marked)} marked bad"] if marked else [])]
+    return ", and ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what: str, bads: Sequence[str]) -> list[int]:
     if not channels:
         return every
     places = {plain_name(names[i]): i for i in every}
-    missing = [name for name in channels if name not in places]
-    if missing:
-        shown = ", ".join(names[:6])
-        raise DataError(
-            f"{what} lacks {len(missing)} of {len(channels)} channels: {', '.join(missing[:6])} (it has {shown}, ...)",
-            expected="the channels that the model was trained on",
-            mend="rename them with raw.rename_channels, interpolate them, or use a single-channel model",
-        )
-    return [places[name] for name in channels]
+    missing = lacking(list(places), bads, channels)
+    if not missing:
+        return [places[name] for name in channels]
+    only_bad = "lacks" not in missing
+    raise DataError(
+        f"{what}: {missing}, of the {len(channels)} channels that the model restores (it has {', '.join(names[:6])}, ...)",
+        expected="the channels that the model was trained on, none of them marked bad",
+        mend="raw.interpolate_bads(), or use a single-channel model"
+        if only_bad
+        else "rename them with raw.rename_channels, interpolate them, or use a single-channel model",
+    )
 
 
 def changed(original: Original, restored: Array, rate: float, samples: int) -> Array:
@@ -243,7 +281,8 @@ def changed(original: Original, restored: Array, rate: float, samples: int) -> A
 def returned(original: Original, restored: Array) -> Any:
     """A copy of the original in which the restored channels carry what the model changed.
 
-    What the model did not see (slow drift, frequencies above its band, other channels) is as it was.
+    What the model did not see (slow drift, frequencies above its band, other channels) is as it was. Epochs and averages
+    with a baseline keep it: the mean of each restored channel over that interval is as it was.
 
     Args:
         original: as :func:`opened` gave it.
@@ -251,6 +290,9 @@ def returned(original: Original, restored: Array) -> Any:
     """
     data, rate, _, _ = _data(original.instance)
     back = changed(original, restored, rate, data.shape[-1])
+    inside = _baseline(original.instance, rate)
+    if inside.any():
+        back -= back[..., inside].mean(axis=-1, keepdims=True)
     copy = original.instance.copy()
     values = data.copy()
     values[:, list(original.picks)] += np.where(original.broken, 0.0, back)
@@ -259,3 +301,13 @@ def returned(original: Original, restored: Array) -> Any:
     else:
         copy.data = values[0]
     return copy
+
+
+def _baseline(instance: Any, rate: float) -> Array:
+    """(samples,) True in the interval whose mean an Epochs or Evoked says is 0; nowhere where it says none."""
+    interval = getattr(instance, "baseline", None)
+    if interval is None:
+        return np.zeros(1, bool)
+    first, last = (-np.inf if interval[0] is None else interval[0], np.inf if interval[1] is None else interval[1])
+    near = 0.5 / rate  # MNE rounds to the nearest sample
+    return np.asarray((instance.times >= first - near) & (instance.times < last + near))

@@ -19,7 +19,7 @@ from domains.eeg.artifacts import Bank
 from domains.eeg.band import Band, bridged
 from domains.eeg.channels import electrodes, plain_name
 from domains.eeg.header import Header, is_edf
-from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw, channels_of
+from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw, channels_of, lacking
 from vaegan.data import SPLITS, Skipped, Split
 from vaegan.errors import DataError
 
@@ -47,6 +47,7 @@ class Trace:
         usable: (samples,) True away from eye movements and from what annotations call bad.
         events: (first sample, end, description) of each annotation that calls nothing bad, in the order of time, at the
             model's rate; one without a duration ends where it begins, and edges, which end what was in force, have no words.
+        bads: names of the channels that are marked bad, which ``eeg`` does not hold.
     """
 
     path: Path
@@ -55,6 +56,11 @@ class Trace:
     eog: Array
     usable: Array
     events: tuple[tuple[int, int, str], ...] = ()
+    bads: tuple[str, ...] = ()
+
+    def lacks(self, channels: Sequence[str]) -> str:
+        """Why it holds no window of these channels (standard names); empty where it has all of them."""
+        return lacking(self.names, self.bads, channels)
 
 
 @dataclass(frozen=True)
@@ -260,7 +266,7 @@ def _trace(path: Path, raw: Any, band: Band) -> Trace:
         if torn or not bad:
             events.append((first, end, "" if torn else what))
     eeg[_at_rate(broken, native, band.rate, eeg.shape[1])] = np.nan  # the lines over what is no number are no EEG
-    return Trace(path, names, eeg, eog, usable, tuple(events))
+    return Trace(path, names, eeg, eog, usable, tuple(events), tuple(raw.info["bads"]))
 
 
 def _at_rate(broken: Array, native: float, rate: float, samples: int) -> Array:
@@ -383,7 +389,7 @@ def _rows(trace: Trace, channels: Sequence[str]) -> list[list[int]]:
     if not channels:
         return [[i] for i in range(len(trace.names))]
     places = {plain_name(name): i for i, name in enumerate(trace.names)}
-    return [[places[name] for name in channels]] if all(name in places for name in channels) else []
+    return [] if trace.lacks(channels) else [[places[name] for name in channels]]
 
 
 def banks(sources: Sources, samples: int) -> dict[str, dict[Split, Bank]]:

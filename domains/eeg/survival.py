@@ -16,6 +16,7 @@ import torch
 from domains.eeg.metrics import BANDS, WELCH, band_ratios, correlation, rrmse_s, rrmse_t, snr
 from vaegan.degradation import build
 from vaegan.domain import Domain, Recording
+from vaegan.errors import DataError
 from vaegan.evaluation.report.markup import escape, number
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -42,19 +43,23 @@ class Triple:
 
 
 def sections(domain: Any, restore: Restore, n: int = ITEMS) -> dict[str, str]:
-    """Sections for a run's report; none where the domain has no recorded artifact.
+    """Sections for a run's report.
 
     Args:
         domain: with ``dataset``, ``degradations``, ``rate`` and ``snr_convention``.
         restore: what the run makes of a recording.
         n: windows to look at, at least 8, at most 60.
+
+    Raises:
+        DataError: where there are too few windows, or no recorded artifact.
     """
     kinds = [kind for kind in ("eog", "emg") if kind in domain.degradations()]
     test = domain.dataset("test")
     rows = np.sort(np.random.default_rng(0).permutation(len(test))[: min(max(n, 8), ITEMS)])
     clean = np.array(test.signals[rows], np.float64)
     if not kinds or len(clean) < 4:
-        return {}
+        found = f"{len(clean)} clean windows to judge on" if kinds else "no recorded artifact"
+        raise DataError(found, expected="at least 4 windows, and artifacts")
     return {
         "Error at each SNR level": _levels_section(domain, restore, clean, kinds),
         "Did the signal survive?": _survival_section(domain, restore, clean, kinds),
@@ -62,7 +67,7 @@ def sections(domain: Any, restore: Restore, n: int = ITEMS) -> dict[str, str]:
 
 
 def contaminated(domain: Any, clean: Array, condition: str, restore: Restore, seed: int = 0) -> Triple:
-    """Windows under a condition with the artifacts of the test split, and restored."""
+    """Windows under a condition with the artifacts that the domain has for the test split, and restored."""
     degradation = build(condition, domain.on_split("test").degradations())
     x = domain.to_model(torch.from_numpy(np.asarray(clean, np.float32)))
     with torch.no_grad():
@@ -106,10 +111,19 @@ def _levels_section(domain: Any, restore: Restore, clean: Array, kinds: Sequence
     head = ["condition", "RRMSE_t of the input", "RRMSE_t", "RRMSE_s", "CC", "ΔSNR dB"]
     convention = "10 log10" if domain.snr_convention == "eegdenoisenet" else "20 log10"
     words = (
-        f"{len(clean)} test windows, artifacts of the test split. SNR convention {escape(domain.snr_convention)}: "
+        f"{len(clean)} test windows, {_origin(domain, kinds)}. SNR convention {escape(domain.snr_convention)}: "
         f"{convention} of the quotient of RMS values. Spectra by {escape(WELCH)}. ΔSNR is a ratio of powers."
     )
     return f"<p>{words}</p>" + _image(_curve(curves), "RRMSE in time over the SNR of the input") + table(head, rows)
+
+
+def _origin(domain: Any, kinds: Sequence[str]) -> str:
+    """Which recordings the artifacts are cut from."""
+    borrowed = [kind for kind in domain.borrowed("test") if kind in kinds] if hasattr(domain, "borrowed") else []
+    if not borrowed:
+        return "artifacts of the test split"
+    own = "artifacts of the test split, but " if len(borrowed) < len(kinds) else ""
+    return f"{own}{' and '.join(borrowed)} of training, as too little was recorded: NOT independent of it"
 
 
 def _cells(entry: Mapping[str, float]) -> list[str]:
@@ -287,10 +301,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def of(domain: Domain, restore: Restore, n: int = ITEMS) -> Mapping[str, str]:
-    """The sections, or none where the domain's data are gone."""
-    from vaegan.errors import DataError
-
+    """The sections, or one that says why they are missing: the data are gone, or hold too little."""
     try:
         return sections(domain, restore, n)
-    except DataError:
-        return {}
+    except DataError as error:
+        return {"Did the signal survive?": f"<p>This could not be measured: {escape(str(error))}</p>"}
