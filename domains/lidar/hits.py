@@ -67,6 +67,7 @@ def section(
     )
     text = (
         f"F1 of which beams have an echo, {len(chosen)} test scans. Gaps of at most {longest} beams with an echo on both "
-        "sides are written, longer ones are left: the network says how far, not where."
+        "sides are written, longer ones are left: the network says how far, not where. The last column is the share of "
+        "true misses that get a range so."
     )
     return {"Hits and misses": f"<p>{text}</p><table><tr>{head}</tr>{''.join(rows)}</table>"}
