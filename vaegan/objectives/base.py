@@ -81,8 +81,8 @@ class Objective(ABC):
     players: ClassVar[tuple[str, ...]]
     observed_only: ClassVar[bool] = False
 
-    def check(self, degradation: Degradation | None) -> None:  # noqa: B027 - most assume nothing of it
-        """Looks, before training, at what it degrades signals with.
+    def check(self, degradation: Degradation | None) -> None:  # noqa: B027 - a hook
+        """Looks, before training, at what signals are degraded with; most objectives assume nothing of it.
 
         Raises:
             UserError: where that breaks what the objective assumes.
