@@ -229,11 +229,13 @@ def test_a_stream_gives_every_sample_once_within_its_latency(run, rate):
 
 
 def test_the_sections_of_the_report(run):
-    found = sections(run.domain, lambda given: run.restore(given).recording, n=8)
+    test = run.domain.dataset("test")
+    domain = run.domain.on_split("test")
+    found = sections(domain, lambda given: run.restore(given).recording, test, n=8)
     assert set(found) == {"Error at each SNR level", "Did the signal survive?"}
     assert found["Error at each SNR level"].count("<tr>") == 1 + 2 * 11
     assert "decoder" in found["Did the signal survive?"] and "data:image/png" in found["Did the signal survive?"]
-    left_alone = sections(run.domain, lambda given: Recording(given.signals, given.path, ""), n=8)
+    left_alone = sections(domain, lambda given: Recording(given.signals, given.path, ""), test, n=8)
     assert "changes by 0 %" in left_alone["Did the signal survive?"]
 
 
@@ -263,7 +265,9 @@ def test_the_real_recordings_become_windows_and_banks(test_data):
 
 
 def test_the_published_figures_stand_beside_the_run():
-    found = EEGDenoiseNet().report_sections(lambda given: Recording(given.signals, given.path, ""), 8)
+    domain = EEGDenoiseNet().on_split("test")
+    test = domain.dataset("test")
+    found = domain.report_sections(lambda given: Recording(given.signals, given.path, ""), test, 8)
     table = found["Beside the published figures"]
     assert table.count("published</th>") == 8 and "0.336" in table and "0.816" in table
     assert table.count("this run") == 2 and "cannot be compared" in table

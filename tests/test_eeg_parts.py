@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from domains.eeg import EEG, TEN_TWENTY, EEGDenoiseNet
-from domains.eeg.artifacts import Bank, Recorded, artifact_scale
+from domains.eeg.artifacts import TRAVELLING, Bank, Recorded, artifact_scale
 from domains.eeg.band import Band, bridged
 from domains.eeg.baselines import LinearMMSE, Regression, eeg_baselines
 from domains.eeg.blocks import PATTERN, spans, subject_of, subject_splits, units_of
@@ -312,6 +312,19 @@ def test_denoisenet_layout_and_its_two_splits(tmp_path):
     leaked = {row.tobytes() for row in published[0].signals} & {row.tobytes() for row in published[2].signals}
     assert leaked  # that is the flaw which the other split mends
     assert "eog" not in EEGDenoiseNet(data=tmp_path).degradations()
+
+
+def test_clean_epochs_alone_are_judged_with_the_artifacts_of_a_run(tmp_path):
+    assets = EEGDenoiseNet().assets()
+    np.save(tmp_path / "EEG_all_epochs.npy", np.random.default_rng(0).normal(size=(30, 512)))
+    with pytest.raises(DataError, match="has eeg of EEGdenoiseNet's arrays"):
+        EEGDenoiseNet(data=tmp_path).everything()
+    domain = EEGDenoiseNet(data=tmp_path).with_assets(assets)
+    test = domain.everything()
+    assert len(test) == 30 and test.source.endswith(f"; {TRAVELLING}")
+    assert {"eog", "emg"} <= set(domain.on_split("test").degradations())
+    own = EEGDenoiseNet()
+    assert own.with_assets(assets).dataset("test").source == own.dataset("test").source
 
 
 @pytest.mark.parametrize("kind", ["empty", "zip", "archive", "number"])

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 import vaegan
-from vaegan import plugins
+from vaegan import plugins, workflow
 from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.files import read_json, write_json
@@ -87,6 +87,26 @@ def test_one_training_item_among_new_ones_is_found(trained, tmp_path) -> None:
     shutil.copy(of_split(data / "sub", "train")[0], some / "known.png")
     with pytest.raises(UserError, match=r"1 of 7 items were training items of .* \(the first: known"):
         judged_on(run, some)
+
+
+def test_a_domain_tells_of_the_items_that_were_judged(trained, tmp_path, monkeypatch) -> None:
+    data, run = trained
+    told = []
+
+    def sections(domain, restore, test, n):
+        told.append((domain.data, sorted(test.names.tolist()), n))
+        return {"Own words": "<p>said</p>"}
+
+    domain = plugins.domain_class("faces")
+    monkeypatch.setattr(domain, "report_sections", sections)
+    new = photographs(tmp_path / "new", 1, 4)
+    page = tmp_path / "page"
+    assert main(["evaluate", str(run), "--data", str(new), "--n", "3", "--report", str(page)]) == 0
+    assert "Own words" in (page / "report.html").read_text(encoding="utf-8")
+    one = vaegan.load(run)
+    workflow.report(one, workflow.evaluate(one, split="val", n=2), "-", page)
+    val = sorted(domain(data=data, size=16).dataset("val").names.tolist())
+    assert told == [(new, ["00.png", "01.png", "02.png", "03.png"], 3), (data, val, 2)]
 
 
 @pytest.fixture(scope="module")

@@ -194,7 +194,8 @@ def test_hits_and_misses_are_those_of_what_is_written() -> None:
 
 
 def test_a_report_of_scans_tells_hits_from_misses() -> None:
-    (text,) = PlanarScans().report_sections(lambda recording: recording, 4).values()
+    domain = PlanarScans()
+    (text,) = domain.report_sections(lambda recording: recording, domain.dataset("test"), 4).values()
     cells = re.findall(r"<td>([^<]*)</td>", text)
     assert cells[::6] == ["10 %", "30 %", "50 %"]
     values = np.array([float(c) for i, c in enumerate(cells) if i % 6]).reshape(3, 5)

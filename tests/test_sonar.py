@@ -249,13 +249,15 @@ def test_a_fan_is_known_by_its_outside() -> None:
     assert views.thumbnail(np.ones((5000, 700))).shape == (500, 350)
 
 
-def test_windows_cover_a_frame() -> None:
-    assert starts(100, 64) == [0, 36] and starts(40, 64) == [0] and starts(128, 64) == [0, 64]
-    echo = np.random.default_rng(0).random((100, 40)).astype(np.float32) + 0.1
+def test_windows_share_no_sample() -> None:
+    assert starts(100, 64) == [18] and starts(40, 64) == [0] and starts(200, 64) == [0, 68, 136]
+    echo = np.arange(1.0, 130 * 40 + 1).reshape(130, 40).astype(np.float32)
     cuts = windows(echo, 64)
     assert cuts.shape == (2, 64, 64)
-    np.testing.assert_array_equal(cuts[1][:, :40], echo[36:])
+    np.testing.assert_array_equal(cuts[1][:, :40], echo[66:])
     assert np.isnan(cuts[:, :, 40:]).all()
+    seen = cuts[np.isfinite(cuts)]
+    assert len(seen) == len(set(seen.tolist())), "a sample lies in two windows"
     assert flaw(np.zeros((4, 4))) == "is zero everywhere"
     assert "saturated" in flaw(np.ones((4, 4)))
 
@@ -272,23 +274,23 @@ def folder_of_classes(root: Path) -> Path:
 
 def test_folders_are_classes_and_files_stay_whole(tmp_path: Path) -> None:
     root = folder_of_classes(tmp_path)
-    domain = Sonar(root, size=16)
+    domain = Sonar(root, size=8)
     items = domain.everything()
     assert items.class_names == ("can", "hook", "tire")
     assert len(set(items.groups.tolist())) == 18 < len(items)
     held = [set(domain.dataset(split).groups.tolist()) for split in SPLITS]
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
     assert {name.split("/")[0] for name in held[2]} == {"can", "hook", "tire"}
-    new = Sonar(root, size=16, novel="hook")
+    new = Sonar(root, size=8, novel="hook")
     assert not any(name.startswith("hook") for name in (*new.dataset("train").groups, *new.dataset("val").groups))
     test = new.dataset("test")
     assert int(new.novel_in(test).sum()) == int((items.labels == 1).sum())
-    assert set(Sonar(root, size=16, include="t*").everything().class_names) == {"tire"}
-    assert len(Sonar(root, size=16, fit="resize").everything()) == 18
+    assert set(Sonar(root, size=8, include="t*").everything().class_names) == {"tire"}
+    assert len(Sonar(root, size=8, fit="resize").everything()) == 18
     with pytest.raises(UserError, match="no class ship; expected some of can, hook, tire"):
-        Sonar(root, size=16, novel="ship").dataset("train")
+        Sonar(root, size=8, novel="ship").dataset("train")
     with pytest.raises(DataError, match="no file of echoes that matches 'x'"):
-        Sonar(root, size=16, include="x").everything()
+        Sonar(root, size=8, include="x").everything()
 
 
 def test_useless_frames_are_named(tmp_path: Path) -> None:

@@ -146,14 +146,17 @@ class Domain(ABC):
         """
         return None
 
-    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+    def report_sections(self, restore: Callable[[Recording], Recording], test: SignalSet, n: int) -> Mapping[str, str]:
         """Further sections of a run's report, title to HTML (the page takes nothing from outside, so pictures are embedded).
 
-        They are asked for once, when the report is written, of a recipe that restores.
+        They are asked for once, when the report is written, of a recipe that restores; of the domain as it is used for the
+        items that are judged (:meth:`on_split`), on the data that those are from.
 
         Args:
             restore: what the run makes of a recording of any size, whose signals are in physical units.
-            n: test items that the recipe judges each condition on: more need not be looked at.
+            test: the items that the run is judged on: the test split, the validation split, or all items of data that it
+                never saw.
+            n: how many of them the recipe judges each condition on: more need not be looked at.
         """
         return {}
 

@@ -19,6 +19,7 @@ SNRConvention = Literal["eegdenoisenet", "power"]
 SNR: Level = (-7.0, 2.0)
 """Range of the signal-to-noise ratio in training, in dB (EEGdenoiseNet)."""
 TINY = 1e-12
+TRAVELLING = "artifacts are those that the run was trained and tested on"
 
 
 @dataclass(frozen=True)

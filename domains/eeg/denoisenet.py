@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from domains.eeg.artifacts import Bank, SNRConvention
+from domains.eeg.artifacts import TRAVELLING, Bank, SNRConvention
 from domains.eeg.band import Band
 from domains.eeg.baselines import eeg_baselines
 from domains.eeg.makers import artifact_makers
@@ -53,7 +53,8 @@ class EEGDenoiseNet(Domain):
 
     Args:
         data: the folder with ``EEG_all_epochs.npy``, ``EOG_all_epochs.npy`` and ``EMG_all_epochs.npy`` (searched
-            recursively; any one of the two artifacts may be missing), or ``None`` for semi-simulated arrays of that layout.
+            recursively; any one of the two artifacts may be missing, and both where a run that brings its own is judged), or
+            ``None`` for semi-simulated arrays of that layout.
         rate: 256 (epochs of 512), or 512 Hz (``..._512hz.npy``, epochs of 1,024, for muscle), which the published figures
             for muscle use.
         protocol: ``"leak-free"`` divides EEG and artifacts 80/10/10 before anything is combined, equal epochs in one
@@ -114,7 +115,7 @@ class EEGDenoiseNet(Domain):
             arrays["eeg"][rows][:, None],
             groups,
             names,
-            source=f"{source}; SNR convention {self.snr_convention}",
+            source=f"{source}; SNR convention {self.snr_convention}{f'; {TRAVELLING}' if self._travelling(arrays) else ''}",
             unused=tuple(arrays["unused"].tolist()),
             sha256=str(arrays["sha256"]),
         )
@@ -164,24 +165,27 @@ class EEGDenoiseNet(Domain):
 
         return write_recording(recording, Path(path))
 
-    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+    def report_sections(self, restore: Callable[[Recording], Recording], test: SignalSet, n: int) -> Mapping[str, str]:
         """The published figures beside this run's; and what is left of the signal."""
         from domains.eeg import survival
 
-        try:
-            published = survival.published_section(self, restore, PUBLISHED, n)
-        except DataError:  # the arrays are gone
-            return {}
-        return {"Beside the published figures": published, **survival.of(self, restore, n)}
+        published = survival.published_section(self, restore, PUBLISHED, test, n)
+        return {"Beside the published figures": published, **survival.of(self, restore, test, n)}
 
     def _arrays(self) -> dict[str, Array]:
-        return _loaded(self.data, self.rate, self.protocol, self.unit)
+        return _loaded(self.data, self.rate, self.protocol, self.unit, self.kept is not None)
+
+    def _travelling(self, own: Mapping[str, Array]) -> bool:
+        """Whether the artifacts are a run's own, and not those of the data."""
+        return self.kept is not None and not all(
+            name in own and np.array_equal(own[name], epochs) for name, epochs in self.kept.items()
+        )
 
 
 @lru_cache(maxsize=4)
-def _loaded(data: Path | None, rate: int, protocol: str, unit: float) -> dict[str, Array]:
-    """EEG epochs with their splits, and artifacts by split."""
-    raw, digest = _simulated(rate) if data is None else _found(data, rate)
+def _loaded(data: Path | None, rate: int, protocol: str, unit: float, clean_alone: bool) -> dict[str, Array]:
+    """EEG epochs with their splits, and artifacts by split, which may be missing where ``clean_alone``."""
+    raw, digest = _simulated(rate) if data is None else _found(data, rate, clean_alone)
     rows = {kind: _not_flat(epochs, f"{data}: {kind.upper()}") for kind, epochs in raw.items()}
     flat = {kind: len(raw[kind]) - len(kept) for kind, kept in rows.items()}
     unused = [f"{count} flat epochs of {kind.upper()}" for kind, count in flat.items() if count]
@@ -238,7 +242,7 @@ def _by_content(epochs: Array) -> Array:
     return np.asarray([where[key] for key in keys])
 
 
-def _found(data: Path, rate: int) -> tuple[dict[str, Array], str]:
+def _found(data: Path, rate: int, clean_alone: bool) -> tuple[dict[str, Array], str]:
     """The arrays of a folder.
 
     Raises:
@@ -271,7 +275,7 @@ def _found(data: Path, rate: int) -> tuple[dict[str, Array], str]:
             raise DataError(f"{path} holds values that are not finite", expected="numbers")
         found[kind] = array
         digest.update(file_sha256(path).encode())
-    if "eeg" not in found or len(found) < 2:
+    if "eeg" not in found or (len(found) < 2 and not clean_alone):
         extra = "_512hz" if rate == 512 else ""
         raise DataError(
             f"{data} has {', '.join(sorted(found)) or 'none'} of EEGdenoiseNet's arrays at {rate} Hz",

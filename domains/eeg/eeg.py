@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 
 from domains.eeg import blocks
-from domains.eeg.artifacts import Bank, SNRConvention
+from domains.eeg.artifacts import TRAVELLING, Bank, SNRConvention
 from domains.eeg.band import Band
 from domains.eeg.baselines import eeg_baselines
 from domains.eeg.channels import TEN_TWENTY, plain_name
@@ -211,11 +211,11 @@ class EEG(Domain):
         """Distances of spectra, autocorrelations, projections and covariances; see :mod:`domains.eeg.generation`."""
         return judge(drawn, real, self.rate)
 
-    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+    def report_sections(self, restore: Callable[[Recording], Recording], test: SignalSet, n: int) -> Mapping[str, str]:
         """Error at each SNR level, what is left of the signal and of recorded responses; see :mod:`domains.eeg.survival`."""
         from domains.eeg import erp, survival
 
-        return {**survival.of(self, restore, n), **erp.section(self, restore)}
+        return {**survival.of(self, restore, test, n), **erp.section(self, restore)}
 
     def read(self, path: Path) -> Recording:
         """A recording whole, as the model sees it; see :mod:`domains.eeg.files`."""
@@ -248,7 +248,7 @@ class EEG(Domain):
         if not self._travelling():
             return source
         parts = [part for part in source.split("; ") if not part.endswith(STAND_IN)]
-        return "; ".join([*parts, "artifacts are those that the run was trained and tested on"])
+        return "; ".join([*parts, TRAVELLING])
 
     def borrowed(self, split: Split) -> tuple[str, ...]:
         """Kinds of artifact of which too little was recorded for a split, so that it uses those of training."""

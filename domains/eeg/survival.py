@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from domains.eeg.metrics import BANDS, WELCH, band_ratios, correlation, rrmse_s, rrmse_t, snr
+from vaegan.data import SignalSet
 from vaegan.degradation import build
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError
@@ -42,19 +43,19 @@ class Triple:
         return [("clean", self.clean), ("contaminated", self.contaminated), ("restored", self.restored)]
 
 
-def sections(domain: Any, restore: Restore, n: int = ITEMS) -> dict[str, str]:
+def sections(domain: Any, restore: Restore, test: SignalSet, n: int = ITEMS) -> dict[str, str]:
     """Sections for a run's report.
 
     Args:
-        domain: with ``dataset``, ``degradations``, ``rate`` and ``snr_convention``.
+        domain: with ``degradations``, ``rate`` and ``snr_convention``.
         restore: what the run makes of a recording.
+        test: the clean windows that the run is judged on.
         n: windows to look at, at least 8, at most 60.
 
     Raises:
         DataError: where there are too few windows, or no recorded artifact.
     """
     kinds = [kind for kind in ("eog", "emg") if kind in domain.degradations()]
-    test = domain.dataset("test")
     rows = np.sort(np.random.default_rng(0).permutation(len(test))[: min(max(n, 8), ITEMS)])
     clean = np.array(test.signals[rows], np.float64)
     if not kinds or len(clean) < 4:
@@ -67,8 +68,8 @@ def sections(domain: Any, restore: Restore, n: int = ITEMS) -> dict[str, str]:
 
 
 def contaminated(domain: Any, clean: Array, condition: str, restore: Restore, seed: int = 0) -> Triple:
-    """Windows under a condition with the artifacts that the domain has for the test split, and restored."""
-    degradation = build(condition, domain.on_split("test").degradations())
+    """Windows under a condition with the artifacts that the domain has for the split at hand, and restored."""
+    degradation = build(condition, domain.degradations())
     x = domain.to_model(torch.from_numpy(np.asarray(clean, np.float32)))
     with torch.no_grad():
         y = degradation(x, generator=torch.Generator().manual_seed(seed)).y
@@ -209,10 +210,13 @@ def decoded(x: Array, target: Array, rate: float) -> float:
 
 
 def published_section(
-    domain: Any, restore: Restore, published: Mapping[str, Mapping[str, tuple[float, float, float]]], n: int
+    domain: Any,
+    restore: Restore,
+    published: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    test: SignalSet,
+    n: int,
 ) -> str:
     """The published means over ten SNR levels, and this run's own beside them."""
-    test = domain.dataset("test")
     rows_used = np.sort(np.random.default_rng(0).permutation(len(test))[: max(n, 8)])
     clean, rows = np.array(test.signals[rows_used], np.float64), []
     for kind, methods in published.items():
@@ -300,9 +304,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def of(domain: Domain, restore: Restore, n: int = ITEMS) -> Mapping[str, str]:
+def of(domain: Domain, restore: Restore, test: SignalSet, n: int = ITEMS) -> Mapping[str, str]:
     """The sections, or one that says why they are missing: the data are gone, or hold too little."""
     try:
-        return sections(domain, restore, n)
+        return sections(domain, restore, test, n)
     except DataError as error:
         return {"Did the signal survive?": f"<p>This could not be measured: {escape(str(error))}</p>"}

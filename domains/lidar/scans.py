@@ -138,9 +138,9 @@ class PlanarScans(Domain):
         """Shares of the beams within 10 and 30 cm."""
         return metrics.WITHIN
 
-    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+    def report_sections(self, restore: Callable[[Recording], Recording], test: SignalSet, n: int) -> Mapping[str, str]:
         """Which beams have a range in what is written; see :mod:`domains.lidar.hits`."""
-        return hits.section(self.dataset("test"), longest=self.longest_gap, wraps=self.spec.periodic[0])
+        return hits.section(test, longest=self.longest_gap, wraps=self.spec.periodic[0])
 
     def read(self, path: Path) -> Recording:
         """All scans of a file, at their own number of beams.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,13 +112,19 @@ def flaw(echo: Float[np.ndarray, "rows columns"]) -> str:
 
 
 def starts(length: int, size: int) -> list[int]:
-    """Where windows of ``size`` begin that cover ``length`` samples and overlap as little as they can."""
-    count = max(1, math.ceil(length / size))
-    return [round(k * (length - size) / max(1, count - 1)) if length > size else 0 for k in range(count)]
+    """Where windows of ``size`` begin: as many as fit beside each other, from end to end; a single one in the middle.
+
+    No sample lies in two of them: it would be judged twice, and where each window is given one draw of noise it would be
+    given two.
+    """
+    count = length // size
+    if count < 2:
+        return [max(0, length - size) // 2]
+    return [round(k * (length - size) / (count - 1)) for k in range(count)]
 
 
 def windows(echo: Float[np.ndarray, "rows columns"], size: int) -> Float[np.ndarray, "n size size"]:
-    """Square windows that cover a raster; NaN where it is smaller than a window.
+    """Square windows beside each other; NaN where the raster is smaller than a window.
 
     Windows of which less than a quarter is known are left out, as are those that are zero everywhere.
     """

@@ -175,11 +175,11 @@ class Sonar(Domain):
         """The edge preservation index."""
         return {"epi": EPI}
 
-    def report_sections(self, restore: Callable[[Recording], Recording], n: int) -> Mapping[str, str]:
+    def report_sections(self, restore: Callable[[Recording], Recording], test: SignalSet, n: int) -> Mapping[str, str]:
         """Waterfalls and fans, and what can be measured without a truth; see :mod:`domains.sonar.report`."""
         from domains.sonar import report
 
-        return report.sections(self.dataset("test"), self.data, restore)
+        return report.sections(test, self.data, restore)
 
     def draw(self, signals: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """(n, 1, rows, columns) amplitudes as (n, rows, columns, 3) uint8, brightened by a power; gaps are dark grey."""

@@ -47,6 +47,8 @@ class Findings:
     Attributes:
         metrics: the content of ``metrics.json``.
         restoration, generation, uncertainty, tradeoff: what is behind the numbers; ``None`` where it does not apply.
+        items: what was judged on, for the domain's own sections of a report; ``None``: it has none.
+        n: how many of them for each condition.
     """
 
     metrics: dict[str, Any]
@@ -54,6 +56,8 @@ class Findings:
     generation: Generation | None = None
     uncertainty: Uncertainty | None = None
     tradeoff: Tradeoff | None = None
+    items: Items | None = None
+    n: int = 0
 
 
 PRIVATE = "<p>They were left out, so that this page may be shared where the data may not.</p>"
@@ -114,7 +118,7 @@ def evaluate(
     }
     # A part that does not apply is left out, never filled with zeros.
     found = {name: part for name, part in metrics.items() if part is not None}
-    return Findings(found, restoration, generation, uncertainty, tradeoff)
+    return Findings(found, restoration, generation, uncertainty, tradeoff, items, run.recipe.evaluation.n)
 
 
 def report(run: Run, findings: Findings, command: str, folder: Path | None = None, *, private: bool = False) -> Path:
@@ -137,9 +141,10 @@ def report(run: Run, findings: Findings, command: str, folder: Path | None = Non
     further: Mapping[str, str] = {}
     if private:
         further = {"Pictures of the data": PRIVATE}
-    elif restoring:  # a domain's own sections are of signals restored
-        further = run.domain.report_sections(
-            lambda recording: run.restore(recording).recording, run.recipe.evaluation.n
+    elif restoring and findings.items is not None:  # a domain's own sections are of signals restored
+        items = findings.items
+        further = items.domain.on_split(items.split).report_sections(
+            lambda recording: run.restore(recording).recording, items.test, findings.n
         )
     return write_report(
         folder / "report.html",
