@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from domains.lidar import ROBO3D, PlanarScans, Turns
+from domains.lidar import ROBO3D, PlanarScans, Turns, vary
 from domains.lidar import metrics as measures
 from domains.lidar.baselines import turn_baselines
 from domains.lidar.degradations import Drop
@@ -352,7 +352,8 @@ def varied_ramp(absent: float = math.nan, far: float = 80.0) -> tuple[torch.Tens
     return x, varied(x, far, absent, torch.Generator().manual_seed(0))
 
 
-def test_varied_turns_keep_the_order_along_a_beam_s_column_and_bounded_scales() -> None:
+def test_varied_turns_keep_the_order_along_a_beam_s_column_and_bounded_scales(monkeypatch) -> None:
+    monkeypatch.setattr(vary, "COMPOSED", 0.0)
     x, found = varied_ramp()
     assert found.shape == x.shape
     ranges = found[:, 0]
@@ -380,6 +381,28 @@ def test_varied_turns_keep_the_order_along_a_beam_s_column_and_bounded_scales() 
     lights = found[:, 1][seen]
     assert (lights >= 0).all()
     assert (lights <= 1).all()
+
+
+@pytest.mark.parametrize("absent", [math.nan, 0.0])
+def test_what_is_nearer_in_another_turn_stands_before_a_turn(absent: float) -> None:
+    room = torch.full((40, 2, 8, 64), 0.5)
+    room[:20, 0], room[20:, 0] = 10.0, 20.0  # each room is paired with one of the other kind
+    room[:20, 0, :, :16] = absent
+    room[20:, 0, :, 40:] = 19.5
+    found = vary._composed(room, torch.Generator().manual_seed(0))
+    near, far = found[:20, 0], found[20:, 0]
+    # A wall of 20 m never stands before one of 10 m, but is seen where there was no echo; one of 19.5 m is that of 20 m.
+    there = near > 0
+    assert set(near[there].tolist()) == {10.0, 19.5, 20.0}
+    assert (near[:, :, 16:] == 10.0).all()
+    assert set(far.flatten().tolist()) == {10.0, 19.5, 20.0}
+    changed = (found[:, 0] != room[:, 0]) & ((found[:, 0] > 0) | (room[:, 0] > 0))
+    touched = changed.flatten(1).any(1)
+    assert 0.2 < float(touched.float().mean()) < 0.6, "about COMPOSED of the turns"
+    assert torch.equal(changed.any(1), changed.all(1)), "whole columns of the other turn"
+    assert all(int(row.diff().count_nonzero()) <= 6 for row in changed[:, 0].int()), "in one sector"
+    alone = vary._composed(room[:1], torch.Generator().manual_seed(1))
+    assert alone.shape == room[:1].shape
 
 
 def test_what_varies_beyond_the_farthest_range_does_not_come_back() -> None:

@@ -19,6 +19,12 @@ STEP = 0.05
 """Relative step of the range from which two neighbouring columns show two things, between which nothing is interpolated."""
 GAIN = 0.3
 """Largest change of the reflectance, as a logarithm."""
+COMPOSED = 0.4
+"""Share of the turns before which stands what is nearer in another turn."""
+SECTOR = 0.2
+"""Least share of the azimuth in which it does."""
+BEFORE = 0.9
+"""What is nearer by less than this factor of the range is not put before: it may be the same surface."""
 MOVED = 3
 """Most rows by which a turn is moved up or down."""
 
@@ -28,8 +34,9 @@ def varied(
 ) -> Float[Tensor, "batch channels rows columns"]:
     """Turns with ranges scaled by a smooth function of the azimuth, their columns stretched and squeezed, and another gain.
 
-    What a beam meets keeps its order along a column. All of it is moved up or down by a few rows: where each fourth beam is
-    kept, other beams are kept each time.
+    What a beam meets keeps its order along a column. In a sector of some turns, what is nearer in another turn of the batch,
+    itself turned about, stands before what is there: new neighbours at new edges. All of it is moved up or down by a few
+    rows: where each fourth beam is kept, other beams are kept each time.
 
     Args:
         x: ranges in metres and, perhaps, reflectances from 0 to 1.
@@ -55,8 +62,25 @@ def varied(
     ranges = out[:, :1] * torch.exp(draws[:, 2:3] * NEARER + waves)[:, None, None]
     light = (out[:, 1:] * torch.exp(draws[:, 3] * GAIN).view(-1, 1, 1, 1)).clamp(max=1.0)
     out = torch.where(ranges >= far, absent, torch.cat([ranges, light], dim=1))
+    out = _composed(out, generator)
     steps = torch.randint(-MOVED, MOVED + 1, (n,), generator=generator, device=x.device)
     return _moved(out, steps, absent)
+
+
+def _composed(x: Tensor, generator: torch.Generator) -> Tensor:
+    """(batch, channels, rows, columns), with what is nearer in the turn at the batch's other end put before some of each."""
+    n, columns = len(x), x.shape[-1]
+
+    def uniform() -> Tensor:
+        return torch.rand(n, 1, 1, 1, generator=generator, device=x.device)
+
+    turned = torch.randint(0, columns, (n,), generator=generator, device=x.device)
+    place = torch.arange(columns, device=x.device)
+    other = _columns(x.flip(0), (place + turned[:, None]) % columns)
+    near, far = other[:, :1], x[:, :1]
+    nearer = (near > 0) & (~(far > 0) | (near < BEFORE * far))  # NaN, or 0, where there is no echo
+    inside = ((place / columns - uniform()) % 1.0) < SECTOR + (1.0 - SECTOR) * uniform()
+    return torch.where(nearer & inside & (uniform() < COMPOSED), other, x)
 
 
 def _moved(x: Tensor, steps: Tensor, absent: float) -> Tensor:
