@@ -278,7 +278,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
     calibration = run.extras.calibration  # only where training knew of damage: else there is nothing to be unsure of
     if not evaluation.spread or not conditions or calibration is None or items.calibrated:
         return None
-    return evaluate_uncertainty(
+    found = evaluate_uncertainty(
         spread_of(run.model, evaluation.spread, evaluation.seed),
         calibration,
         items.domain,
@@ -289,6 +289,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
         validation=_validation(run.recipe, items),
         progress=progress,
     )
+    return found if found.numbers else None
 
 
 def _judge_tradeoff(run: Run, items: Items, extractors: tuple[Extractor, ...], progress: Any) -> Tradeoff | None:
