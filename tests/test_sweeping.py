@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.evaluation.report.sweep import write_sweep
 from vaegan.metrics.features import EfficientNetLite0
+from vaegan.recipe import Recipe
 from vaegan.run import Run
 from vaegan.workflow import sweeping
 from vaegan.workflow.judging import Findings
@@ -92,6 +94,16 @@ def test_a_sweep_tries_all_goes_on_and_reports(tmp_path: Path, capsys) -> None:
     with sqlite3.connect(out / "sweep.db") as database:
         assert database.execute("select count(*) from trials where state = 'COMPLETE'").fetchone() == (2,)
     check_accessible((out / "report.html").read_text())
+
+
+def test_a_sweep_says_how_many_validation_items_there_were(tmp_path: Path, monkeypatch) -> None:
+    smoke = Recipe.smoke
+    wide = replace(smoke(plugins.recipes()[RECIPE]).evaluation, n=200)
+    monkeypatch.setattr(Recipe, "smoke", lambda recipe: replace(smoke(recipe), evaluation=wide))
+    metrics, page = sweep(RECIPE, ["model.width=2"], out=tmp_path, smoke=True, device="cpu")
+    judged = json.loads((Path(metrics["trials"][0]["folder"]) / "metrics.json").read_text())["restoration"]
+    assert metrics["n"] == judged["strokes coverage=0.105"]["model"]["psnr"]["n"] == 60
+    assert "n = 60 validation items each" in page.read_text()
 
 
 def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -322,13 +322,14 @@ def _ms_a_draw(run: Run) -> float:
 def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, judged: tuple[Quality, str]) -> dict[str, Any]:
     best = {trial.number for trial in study.best_trials}
     quality, measured = judged
+    restored = min(recipe.evaluation.n, len(recipe.domain.dataset("val")))
     return {
         "recipe": name,
         "environment": environment(),
         "conditions": list(recipe.evaluation.conditions),
         "quality": quality.name,
         "measured": measured,
-        "n": recipe.evaluation.n if quality.name == "psnr" else recipe.evaluation.samples,
+        "n": restored if quality.name == "psnr" else recipe.evaluation.samples,
         "vary": {field: list(values) for field, values in choices.items()},
         "trials": [
             {
