@@ -86,6 +86,14 @@ def test_copies_are_found_out() -> None:
     assert own["precision[flat]"]["mean"] > 0.6  # they look real enough
 
 
+def test_where_not_all_training_items_are_looked_at_that_is_said() -> None:
+    said = "copies were looked for among 150 of 300 training items"
+    found = judge(n=30, copying=copying)
+    assert found.numbers["copying"]["copies[flat]"]["mean"] < 0.9  # each draw is a copy
+    assert any(note.startswith(said) for note in found.notes)
+    assert not any("copies" in note for note in judge(n=60, copying=copying).notes)
+
+
 def test_a_collapsed_generator_is_precise_and_covers_nothing() -> None:
     own = judge(collapsed=collapsed).numbers["collapsed"]
     assert own["precision[flat]"]["mean"] > 0.9
