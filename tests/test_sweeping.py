@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.reports import check_accessible
@@ -15,7 +16,7 @@ from tests.test_items import photographs as pictures
 from vaegan import plugins
 from vaegan.cli import main
 from vaegan.errors import UserError
-from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.evaluation.report.sweep import QUALITIES, write_sweep
 from vaegan.metrics.features import EfficientNetLite0
 from vaegan.recipe import Recipe
 from vaegan.run import Run
@@ -127,6 +128,20 @@ def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, c
     assert sorted(trial["values"]["model.width"] for trial in metrics["trials"]) == [2, 4, 8]
     assert tried[:2] == [tried[0]] * 2 and len(tried) == 5
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_combination_that_was_tried_twice_is_held_against_the_last_trials_alone() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"])
+    for width, values in (("2", (24.0, 1.5, 100.0)), ("4", (25.0, 1.0, 100.0)), ("4", (25.0, 1.2, 100.0))):
+        trial = optuna.trial.create_trial(
+            params={"model.width": width},
+            distributions={"model.width": optuna.distributions.CategoricalDistribution(["2", "4"])},
+            values=values,
+        )
+        study.add_trial(trial)
+    recipe = plugins.recipes()[RECIPE]
+    found = sweeping._summary(RECIPE, recipe, study, {"model.width": [2, 4]}, (QUALITIES["psnr"], "psnr"))
+    assert [(t["values"]["model.width"], t["pareto"]) for t in found["trials"]] == [(2, False), (4, True)]
 
 
 def test_a_sweep_into_a_file_is_refused(tmp_path: Path) -> None:
