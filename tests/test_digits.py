@@ -303,6 +303,22 @@ def test_what_the_classifier_cannot_read_is_not_judged_by_it(tmp_path: Path) -> 
     assert Digits(size=32, color=True).features() is None
 
 
+def test_the_classifier_has_to_read_all_classes_not_the_first_alone(tmp_path: Path) -> None:
+    digits = Digits().everything()
+    assert digits.labels is not None
+    zeros = np.asarray(digits.signals)[digits.labels == 0][:300, 0]
+    strange = noise(900, 28, 28)
+    labels = np.repeat(np.arange(4), 300)
+    arrays = {
+        "x_train": strange[:30],
+        "y_train": labels[:30],
+        "x_test": np.concatenate([zeros, strange]),
+        "y_test": labels,
+    }
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert Digits(tmp_path / "x.npz").features() is None
+
+
 def test_the_classifier_can_be_trained_anew() -> None:
     items = Digits().dataset("train")
     rows = np.arange(0, len(items), 5)
