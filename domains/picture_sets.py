@@ -31,6 +31,8 @@ CELEBA_BOX = (15, 40, 163, 188)
 """Left, upper, right, lower: columns 15:163 and rows 40:188 of the aligned frame (Larsen et al. 2015)."""
 
 _LONG = 2000
+MOST_STRETCHED = 1.02
+"""How much wider by its height one picture of a pair may be than the other."""
 _REVISION = 3  # to be raised when decoding changes, so that older caches are left alone
 
 
@@ -217,9 +219,11 @@ def _decode_all(pictures: Pictures, size: int, color: bool, crop: Crop) -> dict[
                 image = _square(load, index, size, color, crop)
                 arrays[name][index] = image[0]
                 shapes.add(image[1])
+            if max(shapes) > MOST_STRETCHED * min(shapes):  # sides of a JPEG that was decoded smaller are rounded
+                shapes = {_proportion(_upright(load, index, 0)) for load in loaders.values()}
         except (CorruptPicture, OSError) as error:
             return str(error)
-        if max(shapes) > 1.02 * min(shapes):  # one of the pair was cropped: their pixels do not correspond
+        if max(shapes) > MOST_STRETCHED * min(shapes):  # one of the pair was cropped: their pixels do not correspond
             return "the two pictures of the pair differ in proportions"
         digests[index] = hashlib.blake2b(arrays["signals"][index].tobytes(), digest_size=16).digest()
         return ""
@@ -249,11 +253,20 @@ def _decode_all(pictures: Pictures, size: int, color: bool, crop: Crop) -> dict[
 def _square(load: Loader, index: int, size: int, color: bool, crop: Crop) -> tuple[np.ndarray[Any, Any], float]:
     """One picture as (channels, size, size), and its width by its height before the crop."""
     # Twice the size leaves the antialiasing filter enough to work on; the CelebA crop counts in full pixels.
-    image = load(index, 0 if crop == "celeba" else 2 * size)
+    image = _upright(load, index, 0 if crop == "celeba" else 2 * size)
+    square = np.asarray(fit_square(eight_bit(image, "RGB" if color else "L"), size, crop))
+    return (square.transpose(2, 0, 1) if color else square[None]), _proportion(image)
+
+
+def _upright(load: Loader, index: int, least: int) -> Image.Image:
+    image = load(index, least)
     with contextlib.suppress(Exception):  # broken EXIF raises nearly anything, and the pixels are none the worse
         ImageOps.exif_transpose(image, in_place=True)
-    square = np.asarray(fit_square(eight_bit(image, "RGB" if color else "L"), size, crop))
-    return (square.transpose(2, 0, 1) if color else square[None]), image.width / image.height
+    return image
+
+
+def _proportion(image: Image.Image) -> float:
+    return image.width / image.height
 
 
 def walk_folders(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

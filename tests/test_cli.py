@@ -440,6 +440,12 @@ def test_the_table_has_units_and_three_digits_of_small_numbers(capsys) -> None:
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert (said[1][-2:], said[2][-2:]) == (["SSIM", "NRMSE"], ["0.500", "0.029"])
     assert said[-1] == ["model", "4.56e-05", "1.000"]
+    show(
+        {"restoration": {"black": {"input": {"psnr": entry(20, "dB"), "ssim": entry(0.5, "1")}}, "gone": {"input": {}}}}
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "black  (n = 4)" and lines[1].split()[-1] == "SSIM", "of black pictures there is no NRMSE"
+    assert lines[-1] == "gone  (of no item is the truth known)"
 
 
 def test_check_domain_passes_on_the_built_in_ones(capsys) -> None:

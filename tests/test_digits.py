@@ -303,6 +303,22 @@ def test_what_the_classifier_cannot_read_is_not_judged_by_it(tmp_path: Path) -> 
     assert Digits(size=32, color=True).features() is None
 
 
+def test_the_classifier_has_to_read_all_classes_not_the_first_alone(tmp_path: Path) -> None:
+    digits = Digits().everything()
+    assert digits.labels is not None
+    zeros = np.asarray(digits.signals)[digits.labels == 0][:300, 0]
+    strange = noise(900, 28, 28)
+    labels = np.repeat(np.arange(4), 300)
+    arrays = {
+        "x_train": strange[:30],
+        "y_train": labels[:30],
+        "x_test": np.concatenate([zeros, strange]),
+        "y_test": labels,
+    }
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert Digits(tmp_path / "x.npz").features() is None
+
+
 def test_the_classifier_can_be_trained_anew() -> None:
     items = Digits().dataset("train")
     rows = np.arange(0, len(items), 5)
@@ -384,6 +400,28 @@ def test_what_folders_do_not_state_is_taken_out_of_training(tmp_path: Path) -> N
     Image.fromarray(noise(28, 28, seed=77)).save(tmp_path / "extra" / "x.png")
     with pytest.warns(UserWarning, match="1 of 47 pictures lie in no folder called train, val or test"):
         assert not names_of(Digits(tmp_path))[1] >= made["val"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_small_training_part_still_gives_items_for_validation(tmp_path: Path, seed: int) -> None:
+    for part in ("train", "test"):
+        for i in range(5):
+            path = tmp_path / part / "3" / f"{seed}{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise(28, 28, seed=100 * seed + i + 10 * (part == "test"))).save(path)
+    assert sizes(Digits(tmp_path)) == [4, 1, 5]
+
+
+def test_a_class_may_be_called_as_a_split(tmp_path: Path) -> None:
+    for number, (part, name) in enumerate((p, c) for p in ("train", "test") for c in ("bus", "train", "test")):
+        for i in range(4):
+            path = tmp_path / part / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise(28, 28, seed=10 * number + i)).save(path)
+    test = Digits(tmp_path).dataset("test")
+    assert test.class_names == ("bus", "test", "train")
+    assert test.labels is not None and test.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert sum(sizes(Digits(tmp_path))[:2]) == 12
 
 
 def test_copies_in_a_training_folder_are_one_group(tmp_path: Path) -> None:

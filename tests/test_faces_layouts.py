@@ -262,6 +262,14 @@ def test_pairs_of_different_proportions_are_corrupt(tmp_path: Path) -> None:
         Faces(tmp_path, size=SIZE).everything()
 
 
+@pytest.mark.parametrize("size", [8, 16, 64])
+def test_a_jpeg_that_is_decoded_smaller_keeps_its_proportions(tmp_path: Path, size: int) -> None:
+    for index in range(4):
+        save(tmp_path / "gray" / f"{index}.jpg", columns=257 + 8 * index, rows=264)
+        save(tmp_path / "color" / f"{index}.png", columns=257 + 8 * index, rows=264)
+    assert len(Faces(tmp_path, size=size).everything()) == 4
+
+
 def test_hdf5_of_jpeg_bytes(tmp_path: Path) -> None:
     sources = [save(tmp_path / f"{index}.jpg", seed=index, columns=SIZE, rows=SIZE) for index in range(21)]
     with h5py.File(tmp_path / "faces.h5", "w") as file:

@@ -15,6 +15,7 @@ from vaegan.degradation import GENERIC, build, observe
 from vaegan.degradation.observe import bridged
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError
+from vaegan.evaluation import write_report
 from vaegan.evaluation.evaluator import evaluate_restoration
 from vaegan.evaluation.latent import latent_report
 from vaegan.evaluation.tradeoff import evaluate_tradeoff
@@ -24,6 +25,7 @@ from vaegan.files import write_json
 from vaegan.metrics.features import Extracted
 from vaegan.metrics.restoration import RESTORATION
 from vaegan.models import RestoringConfig
+from vaegan.models.spread import Calibration
 from vaegan.objectives import Batch, ModernObjective, VAEObjective
 from vaegan.recipe import Recipe
 from vaegan.run import Run
@@ -198,7 +200,7 @@ def test_an_item_of_which_nothing_is_known_spoils_no_number(tmp_path: Path) -> N
     uncertainty = evaluate_uncertainty(
         spread, calibration, Gappy(), test, {"noise": noise}, n=12, seed=0, validation=validation
     )
-    assert uncertainty.numbers["noise"]["spearman"]["n"] == uncertainty.numbers["noise"]["coverage90"]["n"] == 11
+    assert {entry["n"] for entry in uncertainty.numbers["noise"].values()} == {11}
     write_json(tmp_path / "metrics.json", {"latent": latent, "uncertainty": uncertainty.numbers})
     write_json(tmp_path / "tradeoff.json", {"points": list(tradeoff.points)})
 
@@ -212,6 +214,26 @@ def test_where_nothing_at_all_is_known_measures_are_left_out(tmp_path: Path) -> 
     assert not {"psnr", "psnr_shuffled", "psnr_latent_only"} & set(latent)
     write_json(tmp_path / "metrics.json", latent)
     assert evaluate_tradeoff(model, None, Gappy(), test, "noise", noise, Means(), n=12, seed=0) is None
+    blind = Calibration((1.0, *[0.0] * 7), 1)
+    spread = evaluate_uncertainty(spread_of(model, 2, 0), blind, Gappy(), test, {"noise": noise}, n=12, seed=0)
+    assert not spread.numbers and not spread.shown
+
+
+def test_the_page_says_no_psnr_where_nothing_is_known(tmp_path: Path) -> None:
+    whole = Gappy().dataset("test")
+    signals = np.array(whole.signals)
+    signals[:3] = np.nan
+    test = replace(whole, signals=signals)
+    for n_known, items in ((5, test.take(range(8))), (0, test.take(range(3)))):
+        found = evaluate_restoration(
+            {"model": lambda y, mask: y}, Gappy(), items, None, ["noise sigma=0.1"], n=8, seed=0
+        )
+        assert [len(shown.names) for shown in found.worst.values()] == [n_known] * bool(n_known)
+        page = write_report(
+            tmp_path / "r.html", title="t", metrics={"restoration": found.numbers}, restoration=found
+        ).read_text()
+        assert "nan dB" not in page
+        assert ("the 5 test items" in page) == bool(n_known)
 
 
 def test_a_fitted_baseline_is_judged_only_when_it_is_fitted(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vaegan.evaluation.generation import evaluate_generation
 from vaegan.evaluation.result import REAL, Generation
 from vaegan.metrics.features import FromFunction
 from vaegan.signal import Axis, SignalSpec
-from vaegan.workflow.judging import as_often
+from vaegan.workflow.judging import as_often, labels_of
 
 ITEMS: dict[Split, int] = {"train": 300, "val": 20, "test": 120}
 
@@ -86,6 +86,14 @@ def test_copies_are_found_out() -> None:
     assert own["precision[flat]"]["mean"] > 0.6  # they look real enough
 
 
+def test_where_not_all_training_items_are_looked_at_that_is_said() -> None:
+    said = "copies were looked for among 150 of 300 training items"
+    found = judge(n=30, copying=copying)
+    assert found.numbers["copying"]["copies[flat]"]["mean"] < 0.9  # each draw is a copy
+    assert any(note.startswith(said) for note in found.notes)
+    assert not any("copies" in note for note in judge(n=60, copying=copying).notes)
+
+
 def test_a_collapsed_generator_is_precise_and_covers_nothing() -> None:
     own = judge(collapsed=collapsed).numbers["collapsed"]
     assert own["precision[flat]"]["mean"] > 0.9
@@ -146,6 +154,20 @@ def test_each_class_is_drawn_as_often_as_there_are_items_of_it() -> None:
     shares = torch.bincount(torch.cat(asked)) / 640
     torch.testing.assert_close(shares, torch.tensor([0.75, 0.0, 0.25]), atol=0.06, rtol=0)
     assert as_often(honest, None) is honest
+
+
+def test_where_training_items_are_gone_each_class_is_drawn_alike() -> None:
+    """Draws come in chunks, of fewer than there are classes."""
+    asked: list[Tensor] = []
+
+    def conditional(n: int, seed: int, classes: Tensor) -> Tensor:
+        asked.append(classes)
+        return honest(n, seed)
+
+    judge(2000, conditional=as_often(conditional, labels_of(100, None)))
+    counts = torch.bincount(torch.cat(asked), minlength=100)
+    assert counts.min() > 0 and counts.max() < 45
+    assert labels_of(0, DOMAIN.dataset("train")) is None
 
 
 def test_without_the_training_split_there_is_no_word_about_memorisation() -> None:

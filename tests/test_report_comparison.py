@@ -11,6 +11,7 @@ from tests.reports import CONDITION, Page, check_accessible, entry, generation, 
 from vaegan.errors import UserError
 from vaegan.evaluation import Restoration, write_report
 from vaegan.evaluation.comparison import paired_differences
+from vaegan.evaluation.report.comparison import paired_section
 
 MODELS = ["faces/large", "faces/small"]
 
@@ -120,6 +121,14 @@ def test_differences_beyond_chance_are_marked_with_the_better(tmp_path: Path) ->
     lower = rows[2].split("<td")[3]  # nrmse of large less that of tv: negative, and lower is better
     assert "−0.0" in lower or "× 10" in lower
     assert 'class="who">faces/<wbr>large' in lower
+
+
+def test_a_difference_over_fewer_items_says_so() -> None:
+    whole = {"mean": 1.0, "ci95": [0.5, 1.5], "n": 12, "unit": "dB", "better": "higher"}
+    fewer = {"mean": -0.1, "ci95": [-0.2, 0.1], "n": 9, "unit": "1", "better": "lower"}
+    page = paired_section({CONDITION: {"psnr": {"a − b": whole}, "nrmse": {"a − b": fewer}}})
+    assert "over n = 12 items" in page
+    assert page.count("n = 9") == 1 and page.count("n = 12") == 1
 
 
 def test_one_model_has_no_comparison(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from vaegan.evaluation.report.charts import Series, band, chart, curve
 from vaegan.evaluation.report.generation import generation_section
 from vaegan.evaluation.report.markup import definitions, duration, number
 from vaegan.evaluation.report.pictures import heat, image, layout_of
+from vaegan.evaluation.report.uncertainty import uncertainty_section
+from vaegan.evaluation.result import Uncertain, Uncertainty
 
 
 def test_numbers_and_times_as_people_write_them() -> None:
@@ -72,6 +74,15 @@ def test_a_band_is_drawn_where_the_truth_is_partly_unknown() -> None:
         partly[unknown] = np.nan
         drawn = Page(band(truth, np.full(200, 0.1), partly, "words"))
         assert all("nan" not in (attrs.get("points") or "") for _, attrs in drawn.tags)
+
+
+def test_of_an_unknown_truth_no_share_is_told() -> None:
+    zeros, ones = np.zeros((1, 2, 40)), np.ones((1, 2, 40))
+    truth = np.stack([np.zeros((1, 40)), np.full((1, 40), np.nan)], axis=1)
+    shown = Uncertain(zeros, truth, ones, zeros, np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
+    page = Page(uncertainty_section({}, Uncertainty({}, {"c": shown}, lambda x: x, "m", 1))).words
+    assert "test item 1, channel 1: 100 % of the truth within the band" in page
+    assert "test item 1, channel 2: truth not known" in page
 
 
 def test_maps_share_one_scale_and_get_lighter_with_the_value() -> None:

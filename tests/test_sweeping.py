@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.reports import check_accessible
@@ -14,8 +16,9 @@ from tests.test_items import photographs as pictures
 from vaegan import plugins
 from vaegan.cli import main
 from vaegan.errors import UserError
-from vaegan.evaluation.report.sweep import write_sweep
+from vaegan.evaluation.report.sweep import QUALITIES, write_sweep
 from vaegan.metrics.features import EfficientNetLite0
+from vaegan.recipe import Recipe
 from vaegan.run import Run
 from vaegan.workflow import sweeping
 from vaegan.workflow.judging import Findings
@@ -94,6 +97,16 @@ def test_a_sweep_tries_all_goes_on_and_reports(tmp_path: Path, capsys) -> None:
     check_accessible((out / "report.html").read_text())
 
 
+def test_a_sweep_says_how_many_validation_items_there_were(tmp_path: Path, monkeypatch) -> None:
+    smoke = Recipe.smoke
+    wide = replace(smoke(plugins.recipes()[RECIPE]).evaluation, n=200)
+    monkeypatch.setattr(Recipe, "smoke", lambda recipe: replace(smoke(recipe), evaluation=wide))
+    metrics, page = sweep(RECIPE, ["model.width=2"], out=tmp_path, smoke=True, device="cpu")
+    judged = json.loads((Path(metrics["trials"][0]["folder"]) / "metrics.json").read_text())["restoration"]
+    assert metrics["n"] == judged["strokes coverage=0.105"]["model"]["psnr"]["n"] == 60
+    assert "n = 60 validation items each" in page.read_text()
+
+
 def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, capsys) -> None:
     tried: list[int] = []
 
@@ -115,6 +128,20 @@ def test_a_combination_that_failed_is_tried_again(tmp_path: Path, monkeypatch, c
     assert sorted(trial["values"]["model.width"] for trial in metrics["trials"]) == [2, 4, 8]
     assert tried[:2] == [tried[0]] * 2 and len(tried) == 5
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_combination_that_was_tried_twice_is_held_against_the_last_trials_alone() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"])
+    for width, values in (("2", (24.0, 1.5, 100.0)), ("4", (25.0, 1.0, 100.0)), ("4", (25.0, 1.2, 100.0))):
+        trial = optuna.trial.create_trial(
+            params={"model.width": width},
+            distributions={"model.width": optuna.distributions.CategoricalDistribution(["2", "4"])},
+            values=values,
+        )
+        study.add_trial(trial)
+    recipe = plugins.recipes()[RECIPE]
+    found = sweeping._summary(RECIPE, recipe, study, {"model.width": [2, 4]}, (QUALITIES["psnr"], "psnr"))
+    assert [(t["values"]["model.width"], t["pareto"]) for t in found["trials"]] == [(2, False), (4, True)]
 
 
 def test_a_sweep_into_a_file_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ VALIDATION = 1 / 12
 LUMA = np.array([299, 587, 114], dtype=np.float32) / 1000
 READABLE = 0.9
 """Share of labelled items that the digit classifier must read rightly, before anything is judged by it."""
-_REVISION = 1
+_REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,11 @@ class Digits(Domain):
         from domains.digits.classifier import DigitFeatures
 
         items, splits = replace(self, stacked=False)._decoded()
-        rows = np.flatnonzero(splits == SPLITS.index("test"))[:256]
+        rows = np.flatnonzero(splits == SPLITS.index("test"))
         if items.labels is None or not len(rows):
             return None
+        # Spread over the split: items of folders, and many others, come class after class.
+        rows = np.unique(rows[np.linspace(0, len(rows) - 1, 256).astype(np.int64)])
         reader = DigitFeatures()
         x = self.to_model(torch.from_numpy(np.array(items.signals[rows]))).float()
         right = reader.read(x) == torch.from_numpy(np.asarray(items.labels[rows]))
@@ -193,8 +195,14 @@ def _splits(groups: list[str], stated: np.ndarray[Any, Any] | None) -> np.ndarra
     """The index in ``SPLITS`` of each item; a part that is not stated is taken out of the training part."""
     parts = set() if stated is None else set(stated.tolist())
     val = 0.1 if stated is None else 0.0 if "val" in parts else VALIDATION
-    named = assign_splits(groups, val=val, test=0.0 if "test" in parts else 0.1)
-    named = named if stated is None else np.where(stated == "train", named, stated)
+    test = 0.0 if "test" in parts else 0.1
+    named = assign_splits(groups, val=val, test=test)
+    if stated is not None:
+        training = np.flatnonzero(stated == "train")
+        if not {"val", "test"} - parts <= set(named[training].tolist()):
+            # A share of few groups may fall on the stated parts alone: it is then one of the training part's groups.
+            named[training] = assign_splits([groups[row] for row in training], val=val, test=test)
+        named = np.where(stated == "train", named, stated)
     return np.asarray([SPLITS.index(name) for name in named.tolist()], dtype=np.int8)
 
 

@@ -296,8 +296,14 @@ def folder_labels(files: Sequence[Path], root: Path) -> tuple[Array | None, Arra
     """
     folders = [path.relative_to(root).parts[:-1] for path in files]
     known = {name for names in PARTS.values() for name in names}
-    parts = [_part(folder) for folder in folders]
-    bare = [[name for name in folder if name.lower() not in known] for folder in folders]
+    # Below train or test, beside folders of other classes, a folder may be called train because that is the class.
+    homes = {folder[:-1] for folder in folders if folder and folder[-1].lower() not in known and _part(folder[:-1])}
+    above = [folder[:-1] if folder[:-1] in homes else folder for folder in folders]
+    parts = [_part(folder) for folder in above]
+    bare = [
+        folder[-1:] if folder != outer else [name for name in folder if name.lower() not in known]
+        for folder, outer in zip(folders, above, strict=True)
+    ]
     stated = None if len({*parts} - {""}) < 2 or "train" not in parts else np.asarray(parts)
     if stated is not None and "" in parts:
         told = f"{root}: {parts.count('')} of {len(parts)} pictures lie in no folder called train, val or test"

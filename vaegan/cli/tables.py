@@ -23,13 +23,16 @@ def show(metrics: dict[str, Any]) -> None:
     from vaegan.metrics.restoration import RESTORATION
 
     for condition, methods in metrics.get("restoration", {}).items():
-        n = next(iter(methods.values()))["psnr"]["n"]
+        n = max((row["psnr"]["n"] for row in methods.values() if "psnr" in row), default=0)
+        if not n:
+            console().print(f"{condition}  (of no item is the truth known)", markup=False, highlight=False)
+            continue
         table = Table(box=None, header_style="bold")
         table.add_column("method")
         # A domain's own measures say more of its signals than the general ones.
         own = [name for name in next(iter(methods.values())) if name.partition("[")[0] not in RESTORATION]
-        further = own[:3] or ["ssim", "nrmse"]
-        entries = {name: row[name] for row in methods.values() for name in further if name in row}
+        entries = {name: row[name] for row in methods.values() for name in own[:3] or ["ssim", "nrmse"] if name in row}
+        further = list(entries)  # what is defined for no item, as the NRMSE of black pictures, has no column
         for heading in ("PSNR dB", "95 % interval", *(_heading(name, entries[name]) for name in further)):
             table.add_column(heading, justify="right")
         best = max(methods, key=lambda method: methods[method]["psnr"]["mean"])

@@ -104,11 +104,11 @@ def evaluate_restoration(
         result.numbers[condition] = judge.numbers(values)
         result.strengths[condition], result.tuned[condition] = strengths, len(pairs)
         scores = values[result.main]["psnr"]
-        for place, at in (
-            (result.examples, shown),
-            (result.worst, np.argsort(scores, kind="stable")[:WORST]),
-        ):
-            place[condition] = judge.examples(source, rows, at, strengths, values, result.main)
+        judged = int(np.count_nonzero(~np.isnan(scores)))  # the others are sorted last
+        result.examples[condition] = judge.examples(source, rows, shown, strengths, values, result.main)
+        if judged:
+            worst = np.argsort(scores, kind="stable")[: min(WORST, judged)]
+            result.worst[condition] = judge.examples(source, rows, worst, strengths, values, result.main)
     result.ms_per_item.update(judge.ms_per_item())
     return result
 
@@ -265,7 +265,8 @@ class _Judge:
         """Restores some items again (they were not kept, so that any number of items fits in memory)."""
         some = [int(row) for row in rows[at]]
         y, mask = source.batch(some)
-        best = max(self.baselines, key=lambda name: float(np.nanmean(values[name]["psnr"])), default="")
+        # Of all methods the same items are known: sums rank them as means do, and are there where nothing is known.
+        best = max(self.baselines, key=lambda name: float(np.nansum(values[name]["psnr"])), default="")
         names = source.signals.names
         return Examples(
             names=tuple(str(row) if names is None else str(names[row]) for row in some),

@@ -57,7 +57,9 @@ def evaluate_generation(
 
     Memorisation is measured in the features of the first extractor: ``nearer_than_test`` is the probability that a draw
     lies nearer to its nearest training item than a test item does to its own (ties count half): one half for draws as new
-    as the test items, 1 for copies. ``copies`` is the share of draws that lie nearer than 99 % of the test items do.
+    as the test items, 1 for copies. ``copies`` is the share of draws that lie nearer than 99 % of the test items do. Both
+    know the training items that were looked at alone: where these are not all, a note says how many, as copies of the others
+    pass for new.
 
     Args:
         draws: by method; each is called with a number and a seed.
@@ -141,7 +143,11 @@ class _Judgement:
         """What the extractors are, and what is to be said of the methods: of which, where not of all."""
         extractors = [f"{extractor.name}: {extractor.note}" for extractor in self.look.extractors]
         of = {note: "" if len(m) == len(self.numbers) else f"{', '.join(m)}: " for note, m in self._notes.items()}
-        return (*extractors, *(methods + note for note, methods in of.items()))
+        few = []
+        if self.train is not None and len(self._rows) < len(self.train):
+            looked = f"{len(self._rows):,} of {len(self.train):,} training items"
+            few = [f"copies were looked for among {looked}: those of the others pass for new"]
+        return (*extractors, *(methods + note for note, methods in of.items()), *few)
 
     def _measured(self, method: str, draw: Draw) -> tuple[list[Extracted], Tensor]:
         """Features of the draws, which are compared with the test items, and the first of them."""

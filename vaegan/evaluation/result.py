@@ -57,7 +57,7 @@ class Restoration:
         tuned: {CONDITION: number of validation items that set the strengths}; 0 means middle strengths.
         ms_per_item: milliseconds an item, by method.
         examples: {CONDITION: a few items}, the same items for every condition.
-        worst: {CONDITION: the items on which the main restorer has the lowest PSNR}.
+        worst: {CONDITION: the items on which the main restorer has the lowest PSNR}, of those that have one.
         draw: pictures (k, rows, columns, 3) uint8 of signals in physical units, the domain's own.
         main: the restorer that the examples show, ``"model"`` where there is one.
         points: the points in space of signals, the domain's own; see :meth:`vaegan.domain.Domain.points`.

@@ -78,7 +78,8 @@ def evaluate_uncertainty(
     sparsification curve and that of the error itself (Ilg et al. 2018), as a share of the whole error, 0 is perfect; maps
     and curves.
 
-    The measures are taken in model units, in which the spread is calibrated; maps and curves are in physical ones.
+    The measures are taken in model units, in which the spread is calibrated; maps and curves are in physical ones. Items
+    of whose truth nothing is known do not count; where there are no others, the condition is left out.
 
     Args:
         restorer: gives mean and spread.
@@ -97,6 +98,9 @@ def evaluate_uncertainty(
     for done, (condition, degradation) in enumerate(conditions.items()):
         found = _restored(restorer, domain, test, rows, degradation, f"uncertainty/{seed}/{condition}")
         error, raw = (found.mean - found.truth).abs(), found.spread
+        judged = int((~error.isnan()).flatten(1).any(1).sum())
+        if not judged:
+            continue
         blind = calibration(found.y, found.mask, Restored(found.mean, raw))
         wide, again = blind, None
         if validation is not None and len(validation.items) and condition in validation.conditions:
@@ -113,7 +117,7 @@ def evaluate_uncertainty(
             "coverage90_raw": {**summarise(_within(error, raw), seed=seed), "unit": "1", "target": 0.9},
             "coverage90": {**summarise(_within(error, blind), seed=seed), "unit": "1", "target": 0.9},
             **({} if again is None else {"coverage90_recalibrated": again}),
-            "ause": {"mean": float(area) / whole, "n": len(rows), "unit": "1", "better": "lower"},
+            "ause": {"mean": float(area) / whole, "n": judged, "unit": "1", "better": "lower"},
         }
         shown[condition] = _shown(domain, found, wide)
         if progress is not None:

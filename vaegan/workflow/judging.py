@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from vaegan.data import Split
+from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, build, build_where_known
 from vaegan.degradation.base import normal
 from vaegan.errors import UserError
@@ -209,7 +209,7 @@ def judge_generation(
     draws: dict[str, Draw] = {}
     for name, run in runs.items():
         if run.recipe.evaluation.samples and run.model.generates:
-            labels = items.train.labels if items.train is not None and run.model.classes else None
+            labels = labels_of(run.model.classes, items.train)
             draws[name] = as_often(run.draws(), labels)
             if run.extras.prior is not None:
                 draws[MIXTURE.format(name)] = as_often(run.draws(mixture=True), labels)
@@ -261,6 +261,13 @@ def _limits(runs: Mapping[str, Run], items: Items) -> dict[str, Draw]:
     return {LATENTS.format(name): draw}
 
 
+def labels_of(classes: int, train: SignalSet | None) -> np.ndarray[Any, Any] | None:
+    """Labels to draw a conditional model's classes from: of training items, or each class once where those are gone."""
+    if not classes:
+        return None
+    return np.arange(classes) if train is None or train.labels is None else train.labels
+
+
 def as_often(draw: Callable[..., Tensor], labels: np.ndarray[Any, Any] | None) -> Draw:
     """Draws of a conditional model, each class as often as in training: test items are not of all classes alike either."""
     if labels is None or not len(labels):
@@ -278,7 +285,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
     calibration = run.extras.calibration  # only where training knew of damage: else there is nothing to be unsure of
     if not evaluation.spread or not conditions or calibration is None or items.calibrated:
         return None
-    return evaluate_uncertainty(
+    found = evaluate_uncertainty(
         spread_of(run.model, evaluation.spread, evaluation.seed),
         calibration,
         items.domain,
@@ -289,6 +296,7 @@ def _judge_uncertainty(run: Run, items: Items, progress: Any) -> Uncertainty | N
         validation=_validation(run.recipe, items),
         progress=progress,
     )
+    return found if found.numbers else None
 
 
 def _judge_tradeoff(run: Run, items: Items, extractors: tuple[Extractor, ...], progress: Any) -> Tradeoff | None:

@@ -320,15 +320,18 @@ def _ms_a_draw(run: Run) -> float:
 
 
 def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, judged: tuple[Quality, str]) -> dict[str, Any]:
-    best = {trial.number for trial in study.best_trials}
     quality, measured = judged
+    # Optuna's own front would be of all trials: the first of a combination that was tried twice may beat the last, unseen.
+    finished = _finished(study)
+    best = {t.number for t in finished if not any(_beats(other, t, quality.sign) for other in finished)}
+    restored = min(recipe.evaluation.n, len(recipe.domain.dataset("val")))
     return {
         "recipe": name,
         "environment": environment(),
         "conditions": list(recipe.evaluation.conditions),
         "quality": quality.name,
         "measured": measured,
-        "n": recipe.evaluation.n if quality.name == "psnr" else recipe.evaluation.samples,
+        "n": restored if quality.name == "psnr" else recipe.evaluation.samples,
         "vary": {field: list(values) for field, values in choices.items()},
         "trials": [
             {
@@ -338,9 +341,15 @@ def _summary(name: str, recipe: Recipe, study: Any, choices: Choices, judged: tu
                 **trial.user_attrs,
                 "pareto": trial.number in best,
             }
-            for trial in _finished(study)
+            for trial in finished
         ],
     }
+
+
+def _beats(other: Any, trial: Any, sign: int) -> bool:
+    """Whether another trial is better in one of quality, time and memory, and not worse in another."""
+    theirs, own = ((-sign * t.values[0], *t.values[1:]) for t in (other, trial))
+    return theirs != own and all(a <= b for a, b in zip(theirs, own, strict=True))
 
 
 def _optuna() -> Any:

@@ -85,21 +85,22 @@ def paired_section(differences: Differences | None) -> str:
 def _pairs(condition: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     pairs = list(dict.fromkeys(pair for by in metrics.values() for pair in by))
     head = ["difference", *(heading(name, next(iter(by.values()))) for name, by in metrics.items() if by)]
-    rows = [row(pair, [_difference(by.get(pair), pair) for by in metrics.values() if by]) for pair in pairs]
     n = max((entry["n"] for by in metrics.values() for entry in by.values()), default=0)
+    rows = [row(pair, [_difference(by.get(pair), pair, n) for by in metrics.values() if by]) for pair in pairs]
     caption = f"Mean difference and 95\u00a0% interval over n = {n:,} items. ★ and a name: better beyond chance."
     return table(f"Paired differences, {condition}", caption, head, rows)
 
 
-def _difference(entry: Mapping[str, Any] | None, pair: str) -> str:
+def _difference(entry: Mapping[str, Any] | None, pair: str, n: int) -> str:
     if entry is None:
         return "<td>–</td>"
     mean = float(entry["mean"])
     shown = ("+" if mean > 0 else "") + number(mean)
+    fewer = f", n = {entry['n']:,}" if entry["n"] != n else ""
     if not excludes_zero(entry):
-        return f"<td>{shown}<small>{interval(entry)}</small></td>"
+        return f"<td>{shown}<small>{interval(entry)}{fewer}</small></td>"
     first, _, second = pair.partition(" − ")
     better = first if (mean > 0) == (entry["better"] == "higher") else second
     mark = f'<span class="mark" aria-hidden="true">★</span>{HIDDEN.format("beyond chance: ")}'
     who = f'<small class="who">{breakable(better)}</small>'
-    return f'<td class="best">{mark}{shown}<small>{interval(entry)}</small>{who}</td>'
+    return f'<td class="best">{mark}{shown}<small>{interval(entry)}{fewer}</small>{who}</td>'

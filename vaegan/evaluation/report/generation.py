@@ -119,7 +119,7 @@ def _memorisation(methods: Methods) -> str:
         if copies is not None:
             text += f"; {share(copies['mean'])} lie nearer than 99\u00a0% of the test items do (1\u00a0%: as real ones)"
         found[method] = f"{text}."
-    intro = "<p>A model that repeats its training items would reach 100\u00a0% in both.</p>"
+    intro = "<p>A model that repeats the training items that were looked at would reach 100\u00a0% in both.</p>"
     return f"<h3>Are they copies?</h3>{intro}{definitions(found, 'words')}" if found else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -90,7 +91,8 @@ def _items(examples: Examples, restoration: Restoration) -> str:
     for i, name in enumerate(examples.names):
         cells = []
         for label, method, shown in drawn:
-            score = f"{examples.psnr[method][i]:.1f} dB" if method in examples.psnr else ""
+            psnr = float(examples.psnr[method][i]) if method in examples.psnr else math.nan
+            score = "" if math.isnan(psnr) else f"{psnr:.1f} dB"  # nothing may be known of the truth
             cells.append(Cell(image(shown[i], f"{name}, {label}{', ' + score if score else ''}"), label, score))
         figures.append(figure(cells, name))
     return gallery(figures, layout_of(drawn[0][2][0]) if figures else "square")

@@ -135,10 +135,8 @@ def _bands(shown: Uncertain, unit: str) -> str:
             channel = f"channel {c + 1}" if channels > 1 else ""
             wide = NORMAL_90 * shown.spread[i, c]
             known = np.isfinite(shown.truth[i, c])
-            inside = (
-                float((np.abs(shown.restored[i, c] - shown.truth[i, c]) <= wide)[known].mean()) if known.any() else 0.0
-            )
-            within = f"{share(inside)} of the truth within the band"
+            inside = (np.abs(shown.restored[i, c] - shown.truth[i, c]) <= wide)[known]
+            within = f"{share(float(inside.mean()))} of the truth within the band" if known.any() else "truth not known"
             words = f"test item {i + 1}{', ' * bool(channel)}{channel}: {within}"
             drawn = band(shown.restored[i, c], wide, shown.truth[i, c], words)
             cells.append(Cell(zoomed(drawn, words, PLOT_RATIO), channel, within))
