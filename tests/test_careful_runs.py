@@ -14,9 +14,9 @@ from vaegan import plugins
 from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, GaussianNoise
 from vaegan.domain import Domain
-from vaegan.errors import DataError
+from vaegan.errors import DataError, UserError
 from vaegan.models import RestoringConfig
-from vaegan.objectives import VAEObjective
+from vaegan.objectives import PixelObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_json
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Feed
@@ -126,3 +126,12 @@ def test_a_folder_may_be_text_and_a_domain_that_cannot_be_found_again_is_told_of
     with pytest.warns(UserWarning, match="the domain Waves has no entry point, so vaegan.load will not find it"):
         run = train("waves", recipe_on(Waves(), "noise sigma=0.1"), out=str(tmp_path / "run"), device="cpu")
     assert (run.folder / "model" / "model.safetensors").is_file()
+
+
+def test_an_objective_of_other_players_is_named_before_there_is_a_folder(tmp_path: Path) -> None:
+    stages = (Stage(PixelObjective()),)
+    with pytest.raises(
+        UserError, match="PixelObjective trains network, which a VAEGAN has not; expected an objective of enc"
+    ):
+        train("waves", replace(recipe_on(Waves()), stages=stages), out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
