@@ -442,6 +442,13 @@ def test_the_table_has_units_and_three_digits_of_small_numbers(capsys) -> None:
     assert said[-1] == ["model", "4.56e-05", "1.000"]
 
 
+def test_draws_of_which_no_table_can_be_made_are_spoken_of(capsys) -> None:
+    copies = {"mean": 0.0, "ci95": [0.0, 0.0], "n": 8, "unit": "1", "better": "lower"}
+    show({"generation": {"model": {"copies[x]": copies}}, "generation_notes": ["not judged by x: 3 items"]})
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "drawn signals: not judged by x: 3 items\n")
+
+
 def test_check_domain_passes_on_the_built_in_ones(capsys) -> None:
     assert main(["check-domain", "faces", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["passed"]

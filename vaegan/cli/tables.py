@@ -45,6 +45,9 @@ def show(metrics: dict[str, Any]) -> None:
         _print(f"{condition}  (n = {n})", table)
 
     methods = metrics.get("generation", {})
+    if methods and not any(name.partition("[")[0] in SHOWN for by in methods.values() for name in by):
+        notes = "; ".join(metrics.get("generation_notes", []))  # no table, and no word would look like no result
+        console(stderr=True).print(f"drawn signals: {notes}", markup=False, highlight=False)
     for extractor in dict.fromkeys(name.partition("[")[2] for by in methods.values() for name in by):
         columns = [
             f"{name}[{extractor}" for name in SHOWN if any(f"{name}[{extractor}" in by for by in methods.values())
