@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, GaussianNoise
 from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
+from vaegan.files import read_json
 from vaegan.models import RestoringConfig
 from vaegan.objectives import PixelObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_json
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Feed
-from vaegan.workflow.judging import evaluate
+from vaegan.workflow.judging import evaluate, report
 from vaegan.workflow.opening import check_signals
 from vaegan.workflow.training import train
 
@@ -135,3 +137,32 @@ def test_an_objective_of_other_players_is_named_before_there_is_a_folder(tmp_pat
     ):
         train("waves", replace(recipe_on(Waves()), stages=stages), out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+class Judged(Waves):
+    """Measures of draws as NumPy gives them, one of which is not defined."""
+
+    def judge_generated(self, drawn: np.ndarray, real: np.ndarray) -> Mapping[str, Mapping[str, Any]]:
+        shared = {"n": len(drawn), "unit": "V", "better": "lower"}
+        return {"least": {"mean": drawn.min(), **shared}, "none": {"mean": np.float32("nan"), **shared}}
+
+
+def test_a_measure_of_draws_that_is_not_defined_is_left_out_and_told(tmp_path: Path) -> None:
+    recipe = recipe_on(Judged(), "noise sigma=0.1")
+    stages = (Stage(VAEObjective(bare=0.5), recipe.stages[0].training),)
+    recipe = replace(recipe, stages=stages, evaluation=replace(recipe.evaluation, samples=4))
+    run = train("waves", recipe, out=tmp_path, device="cpu")
+    findings = evaluate(run)
+    report(run, findings, "a test")
+    metrics = read_json(tmp_path / "metrics.json")
+    assert "least" in metrics["generation"]["model"] and "none" not in metrics["generation"]["model"]
+    assert "model: none is nan" in metrics["generation_notes"]
+
+
+def test_a_model_without_a_latent_draws_nothing(tmp_path: Path) -> None:
+    recipe = recipe_on(Waves(), "noise sigma=0.1")
+    recipe = replace(recipe, model=replace(TINY, latent=0), evaluation=replace(recipe.evaluation, samples=4))
+    run = train("waves", recipe, out=tmp_path, device="cpu")
+    assert "generation" not in evaluate(run).metrics
+    with pytest.raises(UserError, match="without a latent, of which every draw would be the same"):
+        run.sample(4)

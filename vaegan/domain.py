@@ -166,8 +166,9 @@ class Domain(ABC):
         """Measures of generated signals that need no features, by name, each as it stands in ``metrics.json``.
 
         Args:
-            drawn: (n, channels, *space) generated signals in physical units.
-            real: (m, channels, *space) real ones.
+            drawn: (n, channels, *space) generated signals in physical units; once they are training items, judged as though
+                they had been drawn, with NaN in gaps.
+            real: (m, channels, *space) real ones, NaN in gaps.
         """
         return {}
 

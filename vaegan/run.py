@@ -208,6 +208,11 @@ class Run:
 
     def draws(self, *, mixture: bool = False) -> Callable[..., Float[Tensor, "n channels *space"]]:
         """A function of (n, seed, classes) that draws signals in model units, on the CPU; see :meth:`sample`."""
+        if isinstance(self.model, LatentModel) and not self.model.generates:
+            raise UserError(
+                f"{self.folder} has a model without a latent, of which every draw would be the same",
+                mend="take a run whose model has one",
+            )
         prior = self.extras.prior if mixture else None
         if mixture and prior is None:
             raise UserError(
