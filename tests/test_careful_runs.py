@@ -14,7 +14,7 @@ import torch
 from vaegan import plugins
 from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, GaussianNoise
-from vaegan.domain import Domain
+from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.files import read_json
 from vaegan.models import RestoringConfig
@@ -166,3 +166,34 @@ def test_a_model_without_a_latent_draws_nothing(tmp_path: Path) -> None:
     assert "generation" not in evaluate(run).metrics
     with pytest.raises(UserError, match="without a latent, of which every draw would be the same"):
         run.sample(4)
+
+
+def test_signals_that_are_nothing_but_gaps_are_refused() -> None:
+    class Gappy(Waves):
+        @property
+        def spec(self) -> SignalSpec:
+            return replace(super().spec, gaps=True)
+
+    signals = waves(3).signals.copy()
+    signals[1:] = np.nan
+    data = replace(waves(3), signals=signals)
+    check_signals(Gappy(), "test", data)
+    with pytest.raises(DataError, match=r"the test split has signals that are nothing but gaps; .* give other --data"):
+        check_signals(Gappy(), "test", data.take([1, 2]))
+
+
+def test_numbers_of_another_byte_order_are_turned() -> None:
+    foreign = waves().signals.astype(">f4")
+    data = SignalSet(foreign, waves().groups, observed=foreign)
+    recording = Recording(foreign, Path("waves.npy"), "npy")
+    for turned in (data.signals, data.observed, recording.signals):
+        assert turned is not None and turned.dtype.isnative
+        np.testing.assert_array_equal(turned, foreign)
+    assert data.fingerprint == replace(waves(), observed=waves().signals).fingerprint
+
+
+def test_attributes_have_a_column_for_each_name() -> None:
+    with pytest.raises(
+        DataError, match=r"attributes of shape \(8, 1\), and 2 attribute_names; expected a column for each"
+    ):
+        replace(waves(), attributes=[[1]] * 8, attribute_names=("high", "low"))

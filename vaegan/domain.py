@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaegan import baselines as classical
-from vaegan.data import SPLITS, SignalSet, Split
+from vaegan.data import SPLITS, SignalSet, Split, native
 from vaegan.degradation import GENERIC, Degradation
 from vaegan.drawing import draw_signals
 from vaegan.errors import DataError
@@ -39,6 +39,9 @@ class Recording:
     format: str
     metadata: Any = None
     spread: np.ndarray[Any, Any] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signals", native(self.signals))
 
     def with_signals(self, signals: np.ndarray[Any, Any], spread: np.ndarray[Any, Any] | None = None) -> Recording:
         """The same recording with other values."""
@@ -164,6 +167,8 @@ class Domain(ABC):
         self, drawn: np.ndarray[Any, Any], real: np.ndarray[Any, Any]
     ) -> Mapping[str, Mapping[str, Any]]:
         """Measures of generated signals that need no features, by name, each as it stands in ``metrics.json``.
+
+        That is ``{"mean": ..., "n": ..., "unit": ..., "better": "lower"}``, with ``ci95`` and ``n_real`` where known.
 
         Args:
             drawn: (n, channels, *space) generated signals in physical units; once they are training items, judged as though

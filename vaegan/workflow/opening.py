@@ -93,7 +93,8 @@ def check_signals(domain: Domain, split: str, data: SignalSet) -> None:
     """Holds a domain's signals, and their observed partners, against its spec, before a network chokes on them.
 
     Raises:
-        DataError: for none at all, another shape, infinite values, or gaps where there may be none or in some channels only.
+        DataError: for none at all, another shape, infinite values, gaps where there may be none or in some channels only, or
+            nothing but gaps.
     """
     if not isinstance(data, SignalSet):
         raise DataError(
@@ -121,6 +122,7 @@ def _check_values(domain: Domain, where: str, what: str, values: np.ndarray[Any,
     if not np.issubdtype(values.dtype, np.floating):
         return
     whose = where if what == "signals" else f"{where}, {what},"
+    known = False
     for first in range(0, len(values), 1024):
         block = values[first : first + 1024]
         bad = np.isinf(block) if domain.spec.gaps else ~np.isfinite(block)
@@ -132,6 +134,7 @@ def _check_values(domain: Domain, where: str, what: str, values: np.ndarray[Any,
                 mend="repair it, or leave it out",
             )
         gaps = np.isnan(block)
+        known = known or not gaps.all()
         torn = (gaps.any(1) & ~gaps.all(1)).reshape(len(block), -1).any(1) if domain.spec.gaps else np.zeros(0, bool)
         if torn.any():
             raise DataError(
@@ -139,6 +142,12 @@ def _check_values(domain: Domain, where: str, what: str, values: np.ndarray[Any,
                 expected="NaN in every channel of a gap",
                 mend="mark the sample as missing in all channels",
             )
+    if not known:
+        raise DataError(
+            f"{where} has {what} that are nothing but gaps",
+            expected="samples that were recorded",
+            mend="give other --data",
+        )
 
 
 class Bar:
