@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from vaegan import plugins
-from vaegan.data import SignalSet, Split
+from vaegan.data import SignalSet, Skipped, Split
 from vaegan.degradation import Degradation, GaussianNoise
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
@@ -23,7 +25,7 @@ from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_jso
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Feed
 from vaegan.workflow.judging import evaluate, report
-from vaegan.workflow.opening import check_signals
+from vaegan.workflow.opening import check_signals, tell_about
 from vaegan.workflow.training import train
 
 TINY = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
@@ -197,3 +199,11 @@ def test_attributes_have_a_column_for_each_name() -> None:
         DataError, match=r"attributes of shape \(8, 1\), and 2 attribute_names; expected a column for each"
     ):
         replace(waves(), attributes=[[1]] * 8, attribute_names=("high", "low"))
+
+
+def test_what_is_said_of_data_is_no_markup() -> None:
+    console = Console(file=io.StringIO(), width=1000)
+    skipped = (Skipped("[b].csv", "[/c]"),)
+    tell_about(replace(waves(), source="[old] data/[/x]", skipped=skipped, unused=("[d].txt",)), console)
+    said = console.file.getvalue()
+    assert "data: [old] data/[/x] (8 items" in said and "skipped: [b].csv: [/c]" in said and "): [d].txt" in said

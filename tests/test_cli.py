@@ -435,6 +435,11 @@ def test_the_table_has_units_and_three_digits_of_small_numbers(capsys) -> None:
     assert said[1][-3:] == ["worst", "V", "share"], "in place of SSIM and NRMSE"
     assert [line[-2:] for line in said[2:]] == [["0.00720", "0.012"], ["0.000648", "0.000"], ["1.500", "0.00456"]]
     general = {"psnr": entry(20, "dB"), "ssim": entry(0.5, "1"), "nrmse": entry(0.0294, "1")}
+    show({"restoration": {"noise": {"filter [old]": general, "filter [/x]": general}}})
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[2:]] == [
+        ["filter", "[old]"],
+        ["filter", "[/x]"],
+    ]
     drawn = {"kid[x]": entry(4.56e-5, "1"), "precision[x]": entry(1.0, "1")}
     show({"restoration": {"noise": {"input": general}}, "generation": {"model": drawn}})
     said = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -18,6 +18,7 @@ NONE = ("", "1")
 
 def show(metrics: dict[str, Any]) -> None:
     """The restoration table on the terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
     from vaegan.metrics.restoration import RESTORATION
@@ -36,7 +37,7 @@ def show(metrics: dict[str, Any]) -> None:
         for method, row in methods.items():
             low, high = row["psnr"]["ci95"]
             table.add_row(
-                method,
+                escape(method),
                 f"{row['psnr']['mean']:.2f}",
                 f"{low:.2f} to {high:.2f}",
                 *(_number(row[name]) if name in row else "" for name in further),
@@ -59,12 +60,14 @@ def show(metrics: dict[str, Any]) -> None:
         for column in columns:
             table.add_column(column.partition("[")[0], justify="right")
         for method, by in methods.items():
-            table.add_row(method, *(_number(by[column]) if column in by else "" for column in columns))
+            table.add_row(escape(method), *(_number(by[column]) if column in by else "" for column in columns))
         _print(f"drawn signals, by {extractor[:-1]}", table)
     skipped = metrics.get("data", {}).get("skipped", [])
     if skipped:
         named = ", ".join(item["name"] for item in skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        console(stderr=True).print(f"[yellow]skipped {len(skipped)} corrupt sources:[/] {named}", highlight=False)
+        console(stderr=True).print(
+            f"[yellow]skipped {len(skipped)} corrupt sources:[/] {escape(named)}", highlight=False
+        )
 
 
 def _print(title: str, table: Table) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vaegan.baselines import Baseline, Fitted
@@ -32,12 +33,13 @@ def tell_about(data: SignalSet, console: Console | None) -> None:
     """Says what was read, and what was not."""
     if console is None:
         return
-    console.print(f"data: {data.source or 'embedded default'} ({len(data)} items in this split)", highlight=False)
+    source = escape(data.source or "embedded default")
+    console.print(f"data: {source} ({len(data)} items in this split)", highlight=False)
     for item in data.skipped:
-        console.print(f"[yellow]skipped:[/] {item.name}: {item.reason}", highlight=False)
+        console.print(f"[yellow]skipped:[/] {escape(f'{item.name}: {item.reason}')}", highlight=False)
     if data.unused:
         shown = ", ".join(data.unused[:5]) + (", ..." if len(data.unused) > 5 else "")
-        console.print(f"not used ({len(data.unused)} files of other formats): {shown}", highlight=False)
+        console.print(f"not used ({len(data.unused)} files of other formats): {escape(shown)}", highlight=False)
 
 
 def check_sets(domain: Domain, sets: Mapping[str, SignalSet]) -> None:
