@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from vaegan.errors import DataError, UserError
 from vaegan.files import read_json
 from vaegan.models import RestoringConfig
 from vaegan.objectives import PixelObjective, VAEObjective
-from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_json
+from vaegan.recipe import Evaluation, Recipe, Stage, domain_from_json, from_json, identity, to_json
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Feed
 from vaegan.workflow.judging import evaluate, report
@@ -199,6 +200,58 @@ def test_attributes_have_a_column_for_each_name() -> None:
         DataError, match=r"attributes of shape \(8, 1\), and 2 attribute_names; expected a column for each"
     ):
         replace(waves(), attributes=[[1]] * 8, attribute_names=("high", "low"))
+
+
+@dataclass(frozen=True)
+class Band:
+    """A part of an option."""
+
+    low: float = 0.1
+    edges: tuple[int, ...] = (1, 2)
+
+
+@dataclass(frozen=True)
+class Optioned(Waves):
+    """Options of every type that a recipe keeps, one of the name under which it keeps a class."""
+
+    kind: str = "sine"
+    band: Band = Band()
+    place: Path | None = None
+    words: tuple[str, ...] = ()
+    counted: int = field(default=3, init=False)
+
+
+def test_options_of_a_domain_come_back_as_they_were(monkeypatch) -> None:
+    monkeypatch.setattr(plugins, "domain_class", lambda name: Optioned)
+    domain = Optioned(kind="saw", band=Band(0.5, (3,)), place=Path("somewhere"), words=("a", "b"))
+    recipe = recipe_on(domain, "noise sigma=0.1")
+    assert from_json(json.loads(json.dumps(to_json("waves", recipe)))) == ("waves", recipe)
+    content = to_json("waves", recipe)["domain"]
+    with pytest.raises(UserError, match="Optioned has no field old; expected data, "):
+        domain_from_json({**content, "options": {**content["options"], "old": 1}})
+    with pytest.raises(UserError, match="a set has no place in a recipe"):
+        to_json("waves", replace(recipe, domain=Optioned(words={"a"})))
+    with pytest.raises(UserError, match="Kinded has a field 'kind', which names its class in a recipe; rename it"):
+        to_json("waves", replace(recipe, stages=(Stage(Kinded()),)))
+
+
+@dataclass(frozen=True)
+class Kinded(VAEObjective):
+    """A field of the name under which a class is kept."""
+
+    kind: str = "any"
+
+
+def test_what_only_some_splits_have_is_left_out_of_everything() -> None:
+    class Partly(Waves):
+        def dataset(self, split: Split) -> SignalSet:
+            found = super().dataset(split)
+            if split != "train":
+                return found
+            return replace(found, labels=np.zeros(12, int), class_names=("wave",), observed=found.signals)
+
+    joined = Partly().everything()
+    assert (len(joined), joined.labels, joined.observed) == (36, None, None)
 
 
 def test_what_is_said_of_data_is_no_markup() -> None:

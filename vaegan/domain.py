@@ -74,14 +74,12 @@ class Domain(ABC):
         return self
 
     def everything(self) -> SignalSet:
-        """All signals of all splits, for judging a run on data that it never saw."""
+        """All signals of all splits, for judging a run on data that it never saw; what some splits lack is left out."""
         parts = [self.dataset(split) for split in SPLITS]
-        names = ("signals", "groups", "names", "observed", "labels", "attributes")
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in names
-            if all(getattr(part, name) is not None for part in parts)
-        }
+        joined: dict[str, Any] = {}
+        for name in ("signals", "groups", "names", "observed", "labels", "attributes"):
+            rows = [getattr(part, name) for part in parts]
+            joined[name] = None if any(some is None for some in rows) else np.concatenate(rows)
         return replace(parts[0], **joined)
 
     def to_model(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
