@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from vaegan import plugins
-from vaegan.data import SignalSet, Split
+from vaegan.data import SignalSet, Skipped, Split
 from vaegan.degradation import Degradation, GaussianNoise
-from vaegan.domain import Domain
-from vaegan.errors import DataError
+from vaegan.domain import Domain, Recording
+from vaegan.errors import DataError, UserError
+from vaegan.files import read_json
 from vaegan.models import RestoringConfig
-from vaegan.objectives import VAEObjective
-from vaegan.recipe import Evaluation, Recipe, Stage, from_json, identity, to_json
+from vaegan.objectives import PixelObjective, VAEObjective
+from vaegan.recipe import Evaluation, Recipe, Stage, domain_from_json, from_json, identity, to_json
 from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Feed
-from vaegan.workflow.judging import evaluate
-from vaegan.workflow.opening import check_signals
+from vaegan.workflow.judging import evaluate, report
+from vaegan.workflow.opening import check_signals, tell_about
 from vaegan.workflow.training import train
 
 TINY = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
@@ -126,3 +131,132 @@ def test_a_folder_may_be_text_and_a_domain_that_cannot_be_found_again_is_told_of
     with pytest.warns(UserWarning, match="the domain Waves has no entry point, so vaegan.load will not find it"):
         run = train("waves", recipe_on(Waves(), "noise sigma=0.1"), out=str(tmp_path / "run"), device="cpu")
     assert (run.folder / "model" / "model.safetensors").is_file()
+
+
+def test_an_objective_of_other_players_is_named_before_there_is_a_folder(tmp_path: Path) -> None:
+    stages = (Stage(PixelObjective()),)
+    with pytest.raises(
+        UserError, match="PixelObjective trains network, which a VAEGAN has not; expected an objective of enc"
+    ):
+        train("waves", replace(recipe_on(Waves()), stages=stages), out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+class Judged(Waves):
+    """Measures of draws as NumPy gives them, one of which is not defined."""
+
+    def judge_generated(self, drawn: np.ndarray, real: np.ndarray) -> Mapping[str, Mapping[str, Any]]:
+        shared = {"n": len(drawn), "unit": "V", "better": "lower"}
+        return {"least": {"mean": drawn.min(), **shared}, "none": {"mean": np.float32("nan"), **shared}}
+
+
+def test_a_measure_of_draws_that_is_not_defined_is_left_out_and_told(tmp_path: Path) -> None:
+    recipe = recipe_on(Judged(), "noise sigma=0.1")
+    stages = (Stage(VAEObjective(bare=0.5), recipe.stages[0].training),)
+    recipe = replace(recipe, stages=stages, evaluation=replace(recipe.evaluation, samples=4))
+    run = train("waves", recipe, out=tmp_path, device="cpu")
+    findings = evaluate(run)
+    report(run, findings, "a test")
+    metrics = read_json(tmp_path / "metrics.json")
+    assert "least" in metrics["generation"]["model"] and "none" not in metrics["generation"]["model"]
+    assert "model: none is nan" in metrics["generation_notes"]
+
+
+def test_a_model_without_a_latent_draws_nothing(tmp_path: Path) -> None:
+    recipe = recipe_on(Waves(), "noise sigma=0.1")
+    recipe = replace(recipe, model=replace(TINY, latent=0), evaluation=replace(recipe.evaluation, samples=4))
+    run = train("waves", recipe, out=tmp_path, device="cpu")
+    assert "generation" not in evaluate(run).metrics
+    with pytest.raises(UserError, match="without a latent, of which every draw would be the same"):
+        run.sample(4)
+
+
+def test_signals_that_are_nothing_but_gaps_are_refused() -> None:
+    class Gappy(Waves):
+        @property
+        def spec(self) -> SignalSpec:
+            return replace(super().spec, gaps=True)
+
+    signals = waves(3).signals.copy()
+    signals[1:] = np.nan
+    data = replace(waves(3), signals=signals)
+    check_signals(Gappy(), "test", data)
+    with pytest.raises(DataError, match=r"the test split has signals that are nothing but gaps; .* give other --data"):
+        check_signals(Gappy(), "test", data.take([1, 2]))
+
+
+def test_numbers_of_another_byte_order_are_turned() -> None:
+    foreign = waves().signals.astype(">f4")
+    data = SignalSet(foreign, waves().groups, observed=foreign)
+    recording = Recording(foreign, Path("waves.npy"), "npy")
+    for turned in (data.signals, data.observed, recording.signals):
+        assert turned is not None and turned.dtype.isnative
+        np.testing.assert_array_equal(turned, foreign)
+    assert data.fingerprint == replace(waves(), observed=waves().signals).fingerprint
+
+
+def test_attributes_have_a_column_for_each_name() -> None:
+    with pytest.raises(
+        DataError, match=r"attributes of shape \(8, 1\), and 2 attribute_names; expected a column for each"
+    ):
+        replace(waves(), attributes=[[1]] * 8, attribute_names=("high", "low"))
+
+
+@dataclass(frozen=True)
+class Band:
+    """A part of an option."""
+
+    low: float = 0.1
+    edges: tuple[int, ...] = (1, 2)
+
+
+@dataclass(frozen=True)
+class Optioned(Waves):
+    """Options of every type that a recipe keeps, one of the name under which it keeps a class."""
+
+    kind: str = "sine"
+    band: Band = Band()
+    place: Path | None = None
+    words: tuple[str, ...] = ()
+    counted: int = field(default=3, init=False)
+
+
+def test_options_of_a_domain_come_back_as_they_were(monkeypatch) -> None:
+    monkeypatch.setattr(plugins, "domain_class", lambda name: Optioned)
+    domain = Optioned(kind="saw", band=Band(0.5, (3,)), place=Path("somewhere"), words=("a", "b"))
+    recipe = recipe_on(domain, "noise sigma=0.1")
+    assert from_json(json.loads(json.dumps(to_json("waves", recipe)))) == ("waves", recipe)
+    content = to_json("waves", recipe)["domain"]
+    with pytest.raises(UserError, match="Optioned has no field old; expected data, "):
+        domain_from_json({**content, "options": {**content["options"], "old": 1}})
+    with pytest.raises(UserError, match="a set has no place in a recipe"):
+        to_json("waves", replace(recipe, domain=Optioned(words={"a"})))
+    with pytest.raises(UserError, match="Kinded has a field 'kind', which names its class in a recipe; rename it"):
+        to_json("waves", replace(recipe, stages=(Stage(Kinded()),)))
+
+
+@dataclass(frozen=True)
+class Kinded(VAEObjective):
+    """A field of the name under which a class is kept."""
+
+    kind: str = "any"
+
+
+def test_what_only_some_splits_have_is_left_out_of_everything() -> None:
+    class Partly(Waves):
+        def dataset(self, split: Split) -> SignalSet:
+            found = super().dataset(split)
+            if split != "train":
+                return found
+            return replace(found, labels=np.zeros(12, int), class_names=("wave",), observed=found.signals)
+
+    joined = Partly().everything()
+    assert (len(joined), joined.labels, joined.observed) == (36, None, None)
+
+
+def test_what_is_said_of_data_is_no_markup() -> None:
+    console = Console(file=io.StringIO(), width=1000)
+    skipped = (Skipped("[b].csv", "[/c]"),)
+    tell_about(replace(waves(), source="[old] data/[/x]", skipped=skipped, unused=("[d].txt",)), console)
+    said = console.file.getvalue()
+    assert "data: [old] data/[/x] (8 items" in said and "skipped: [b].csv: [/c]" in said and "): [d].txt" in said

@@ -435,6 +435,11 @@ def test_the_table_has_units_and_three_digits_of_small_numbers(capsys) -> None:
     assert said[1][-3:] == ["worst", "V", "share"], "in place of SSIM and NRMSE"
     assert [line[-2:] for line in said[2:]] == [["0.00720", "0.012"], ["0.000648", "0.000"], ["1.500", "0.00456"]]
     general = {"psnr": entry(20, "dB"), "ssim": entry(0.5, "1"), "nrmse": entry(0.0294, "1")}
+    show({"restoration": {"noise": {"filter [old]": general, "filter [/x]": general}}})
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[2:]] == [
+        ["filter", "[old]"],
+        ["filter", "[/x]"],
+    ]
     drawn = {"kid[x]": entry(4.56e-5, "1"), "precision[x]": entry(1.0, "1")}
     show({"restoration": {"noise": {"input": general}}, "generation": {"model": drawn}})
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -446,6 +451,13 @@ def test_the_table_has_units_and_three_digits_of_small_numbers(capsys) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "black  (n = 4)" and lines[1].split()[-1] == "SSIM", "of black pictures there is no NRMSE"
     assert lines[-1] == "gone  (of no item is the truth known)"
+
+
+def test_draws_of_which_no_table_can_be_made_are_spoken_of(capsys) -> None:
+    copies = {"mean": 0.0, "ci95": [0.0, 0.0], "n": 8, "unit": "1", "better": "lower"}
+    show({"generation": {"model": {"copies[x]": copies}}, "generation_notes": ["not judged by x: 3 items"]})
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "drawn signals: not judged by x: 3 items\n")
 
 
 def test_check_domain_passes_on_the_built_in_ones(capsys) -> None:

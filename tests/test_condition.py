@@ -144,7 +144,7 @@ def test_chains_become_a_composition_in_order() -> None:
         ("noise =3", "cannot read '=3'"),
         ("noise sigma=1/0", "1/0 in the condition 'noise sigma=1/0' divides by zero"),
         ("noise sigma=60/255..5/255", "expected (low, high)"),
-        ("noise sigma=-1", "GaussianNoise got -1; expected values in [0, inf]"),
+        ("noise sigma=-1", "the condition 'noise sigma=-1': GaussianNoise got -1; expected values in [0, inf]"),
         ("noise sigma=nan", "noise got sigma='nan'"),
         ("noise self=3", "noise has no argument 'self'"),
         ("any L=2.5", "any got L=2.5"),

@@ -25,6 +25,7 @@ from vaegan.files import write_json
 from vaegan.metrics.features import Extracted
 from vaegan.metrics.restoration import RESTORATION
 from vaegan.models import RestoringConfig
+from vaegan.models.directions import Directions
 from vaegan.models.spread import Calibration
 from vaegan.objectives import Batch, ModernObjective, VAEObjective
 from vaegan.recipe import Recipe
@@ -264,3 +265,10 @@ def test_a_recording_with_gaps_comes_back_whole() -> None:
     broken[0, 0, 3] = np.inf
     with pytest.raises(DataError, match="1 values that are not finite"):
         run.restore(Recording(broken, Path("scan.log"), "test"))
+
+
+def test_an_attribute_is_added_to_a_recording_with_gaps() -> None:
+    vector = Directions(("high",), torch.ones(1, 2, 8), torch.tensor([[6, 6]]))
+    run = Run(Path("nowhere"), "gaps", RECIPE, CONFIG.build(SPEC).eval(), Extras(directions=vector))
+    edited = run.edit(Recording(Gappy().dataset("test").signals[:1], Path("scan.log"), "test"), "high")
+    assert np.isfinite(edited.mean).all()

@@ -254,6 +254,10 @@ def test_restoration_with_samples_has_spread() -> None:
 def test_a_depth_that_leaves_nothing_to_halve_is_refused() -> None:
     with pytest.raises(UserError, match=r"a depth of 5 for signals of size \(9,\).*--model.depth"):
         replace(SMALL_RESTORING, depth=5).build(spec_of(1, (9,)))
+    with pytest.raises(UserError, match=r"a depth of 3 .*; expected at most 1; set --model.discriminator-depth"):
+        replace(SMALL_RESTORING, depth=1).build(spec_of(1, (2,)))
+    with pytest.raises(UserError, match=r"a depth of 1 .*; expected at least 2 samples along each axis"):
+        replace(SMALL_RESTORING, depth=1).build(spec_of(1, (9, 1)))
     with pytest.raises(UserError, match="depth is 0; expected at least 1"):
         replace(SMALL_RESTORING, depth=0).build(spec_of(1, (9,)))
 

@@ -68,3 +68,27 @@ def test_it_trains_and_restores_files_with_gaps(work) -> None:
     wrong = vaegan(work, "restore", "run", "words.csv", "--out", "clean")
     assert wrong.returncode == 2
     assert "words.csv holds no numbers; expected time,I,II; remove it." in wrong.stderr
+
+
+def test_its_own_model_and_objective_keep_their_contracts_and_train(work) -> None:
+    start = next(i for i, cell in enumerate(CELLS) if "class TwoLayers(Model)" in cell)
+    (work / "own.py").write_text("\n\n".join(CELLS[start:]) + TRAINED)
+    paths = [str(work / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    ran = subprocess.run(
+        [sys.executable, "own.py"], capture_output=True, text=True, env=environment, cwd=work, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["2", "True"]
+
+
+TRAINED = """
+from pathlib import Path
+
+import vaegan
+from vaegan import workflow
+
+run = workflow.train("own", plain.with_data(Path("ecg")).smoke(), out=Path("own-run"), device="cpu")
+print(workflow.evaluate(run).metrics["restoration"]["noise sigma=0.1"]["model"]["psnr"]["n"])
+print(vaegan.load("own-run").recipe == run.recipe)
+"""

@@ -237,7 +237,7 @@ def test_surrogates_are_of_the_share_that_is_asked_for_and_of_whole_signals() ->
     same = (feed(surrogates=0.5, batch=64)(0, 0.0)[0].x == feed(batch=64)(0, 0.0)[0].x).flatten(1).all(1)
     assert 0.3 < same.float().mean() < 0.7
     for gaps, signals in ((True, waves().signals), (False, waves().signals.reshape(64, 1, 8, -1))):
-        with pytest.raises(DataError, match="set surrogates to 0"):
+        with pytest.raises(DataError, match=r"set --stages\.N\.training\.surrogates 0"):
             Feed(
                 replace(waves(), signals=signals),
                 lambda x: x,
@@ -258,7 +258,7 @@ def test_a_domain_varies_training_signals_before_they_are_degraded() -> None:
     torch.testing.assert_close(offset, offset[0, 0, 0].expand_as(offset))
     assert 0.0 < offset[0, 0, 0] < 1.0
     assert torch.equal(one.x, varied(5, 0.0)[0].x)
-    with pytest.raises(DataError, match="set vary to false"):
+    with pytest.raises(DataError, match=r"set --stages\.N\.training\.no-vary"):
         Feed(
             replace(waves(), observed=waves().signals),
             lambda x: x,
@@ -271,7 +271,7 @@ def test_a_domain_varies_training_signals_before_they_are_degraded() -> None:
 
 def test_sums_have_no_class_and_no_recorded_damage() -> None:
     pairs = replace(waves(), observed=waves().signals)
-    with pytest.raises(DataError, match="set mix to 0"):
+    with pytest.raises(DataError, match=r"set --stages\.N\.training\.mix 0"):
         Feed(pairs, lambda x: x, None, batch=4, device=torch.device("cpu"), mix=0.5)
     with pytest.raises(UserError, match="mix is 2"):
         TrainingConfig(mix=2.0)

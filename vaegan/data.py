@@ -70,7 +70,10 @@ class SignalSet:
         ):
             found = getattr(self.signals, "dtype", type(self.signals).__name__)
             raise DataError(f"signals of {found}", expected="an array of numbers", mend="mend SignalSet(signals=...)")
-        for name in ("groups", "names", "labels"):  # a list is as good, but cannot be indexed by rows
+        for name in ("signals", "observed"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, native(getattr(self, name)))
+        for name in ("groups", "names", "labels", "attributes"):  # a list is as good, but cannot be indexed by rows
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name)))
         n = len(self.signals)
@@ -82,6 +85,12 @@ class SignalSet:
                     expected="one for each signal",
                     mend=f"mend SignalSet({name}=...)",
                 )
+        if self.attributes is not None and self.attributes.shape != (n, len(self.attribute_names)):
+            raise DataError(
+                f"attributes of shape {self.attributes.shape}, and {len(self.attribute_names)} attribute_names",
+                expected="a column for each name",
+                mend="mend SignalSet(attributes=..., attribute_names=...)",
+            )
 
     def __len__(self) -> int:
         return len(self.signals)
@@ -129,6 +138,11 @@ def assign_splits(groups: Iterable[str], *, val: float = 0.1, test: float = 0.1,
     n_val = max(least, round(val * len(unique))) if val else 0
     where = {g: "test" if i < n_test else "val" if i < n_test + n_val else "train" for i, g in enumerate(unique)}
     return np.asarray([where[group] for group in items.tolist()])
+
+
+def native(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same numbers in the machine's own byte order, the only one that PyTorch takes."""
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
 def inspected(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaegan import baselines as classical
-from vaegan.data import SPLITS, SignalSet, Split
+from vaegan.data import SPLITS, SignalSet, Split, native
 from vaegan.degradation import GENERIC, Degradation
 from vaegan.drawing import draw_signals
 from vaegan.errors import DataError
@@ -39,6 +39,9 @@ class Recording:
     format: str
     metadata: Any = None
     spread: np.ndarray[Any, Any] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signals", native(self.signals))
 
     def with_signals(self, signals: np.ndarray[Any, Any], spread: np.ndarray[Any, Any] | None = None) -> Recording:
         """The same recording with other values."""
@@ -71,14 +74,12 @@ class Domain(ABC):
         return self
 
     def everything(self) -> SignalSet:
-        """All signals of all splits, for judging a run on data that it never saw."""
+        """All signals of all splits, for judging a run on data that it never saw; what some splits lack is left out."""
         parts = [self.dataset(split) for split in SPLITS]
-        names = ("signals", "groups", "names", "observed", "labels", "attributes")
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in names
-            if all(getattr(part, name) is not None for part in parts)
-        }
+        joined: dict[str, Any] = {}
+        for name in ("signals", "groups", "names", "observed", "labels", "attributes"):
+            rows = [getattr(part, name) for part in parts]
+            joined[name] = None if any(some is None for some in rows) else np.concatenate(rows)
         return replace(parts[0], **joined)
 
     def to_model(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
@@ -165,9 +166,12 @@ class Domain(ABC):
     ) -> Mapping[str, Mapping[str, Any]]:
         """Measures of generated signals that need no features, by name, each as it stands in ``metrics.json``.
 
+        That is ``{"mean": ..., "n": ..., "unit": ..., "better": "lower"}``, with ``ci95`` and ``n_real`` where known.
+
         Args:
-            drawn: (n, channels, *space) generated signals in physical units.
-            real: (m, channels, *space) real ones.
+            drawn: (n, channels, *space) generated signals in physical units; once they are training items, judged as though
+                they had been drawn, with NaN in gaps.
+            real: (m, channels, *space) real ones, NaN in gaps.
         """
         return {}
 

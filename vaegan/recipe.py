@@ -191,7 +191,9 @@ def to_json(name: str, recipe: Recipe) -> dict[str, Any]:
         _check_plain(domain)
     else:
         options = {
-            f.name: serial.encode(getattr(domain, f.name)) for f in fields(domain) if not f.metadata.get("asset")
+            f.name: serial.encode(getattr(domain, f.name))
+            for f in fields(domain)
+            if f.init and not f.metadata.get("asset")
         }
     content = {f.name: serial.encode(getattr(recipe, f.name)) for f in fields(recipe) if f.name != "domain"}
     data = None if domain.data is None else str(domain.data)
@@ -232,7 +234,8 @@ def domain_from_json(content: Mapping[str, Any]) -> Domain:
     """
     options = dict(content["options"])
     options["data"] = None if options.get("data") is None else Path(options["data"])
-    return plugins.domain_class(content["name"])(**options)
+    cls = plugins.domain_class(content["name"])
+    return cls(**serial.decode_fields(options, cls, {})) if is_dataclass(cls) else cls(**options)
 
 
 def identity(name: str, recipe: Recipe, data_sha256: str, *begun_with: str) -> str:

@@ -208,6 +208,11 @@ class Run:
 
     def draws(self, *, mixture: bool = False) -> Callable[..., Float[Tensor, "n channels *space"]]:
         """A function of (n, seed, classes) that draws signals in model units, on the CPU; see :meth:`sample`."""
+        if isinstance(self.model, LatentModel) and not self.model.generates:
+            raise UserError(
+                f"{self.folder} has a model without a latent, of which every draw would be the same",
+                mend="take a run whose model has one",
+            )
         prior = self.extras.prior if mixture else None
         if mixture and prior is None:
             raise UserError(
@@ -262,7 +267,8 @@ class Run:
             )
         like = next(self.model.parameters())
         y = self.domain.to_model(torch.from_numpy(np.array(recording.signals))).float().to(like.device)
-        encoding = self.model.encode(y)
+        y, mask = filled(y) if self.domain.spec.gaps else (y, None)
+        encoding = self.model.encode(y, mask)
         z = encoding.posterior.mean + strength * vector.to(like.device)
         changed = self.model.decode(z.to(like.dtype), encoding.context).float().cpu().clamp(-1, 1)
         return Clean(recording.with_signals(self.domain.to_physical(changed).numpy()), self.domain)

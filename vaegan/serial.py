@@ -16,9 +16,17 @@ KIND = "kind"
 
 
 def encode(value: Any) -> Any:
-    """A dataclass as a dictionary with its class's name under ``"kind"``; tuples as lists; paths as strings."""
+    """A dataclass as a dictionary with its class's name under ``"kind"``; tuples as lists; paths as strings.
+
+    Raises:
+        UserError: for a value that has no place in JSON, and a field of the name that the class has there.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        if KIND in fields:
+            raise UserError(
+                f"{type(value).__name__} has a field {KIND!r}, which names its class in a recipe", mend="rename it"
+            )
         return {KIND: type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
@@ -28,7 +36,11 @@ def encode(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise UserError(
+        f"a {type(value).__name__} has no place in a recipe, which is kept as JSON",
+        expected="text, a number, true or false, None, a path, a tuple, or a frozen dataclass of these",
+        mend="give the field one of these types",
+    )
 
 
 def decode(data: Any, expected: type[T], known: Mapping[str, type]) -> T:
@@ -50,12 +62,29 @@ def decode(data: Any, expected: type[T], known: Mapping[str, type]) -> T:
             expected="one of " + ", ".join(sorted(n for n, c in known.items() if issubclass(c, expected))),
             mend="install the package that brings it",
         )
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    unknown = set(data) - set(fields) - {KIND}
+    return cls(**decode_fields({key: value for key, value in data.items() if key != KIND}, cls, known))
+
+
+def decode_fields(data: Mapping[str, Any], cls: type, known: Mapping[str, type]) -> dict[str, Any]:
+    """The fields of a dataclass as its annotations say, from what ``encode`` made of each.
+
+    Args:
+        data: by the name of the field.
+        cls: the dataclass.
+        known: as of :func:`decode`.
+
+    Raises:
+        UserError: for a field that it has not.
+    """
+    fields = [f.name for f in dataclasses.fields(cls) if f.init]
+    unknown = set(data) - set(fields)
     if unknown:
         raise UserError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}", expected=", ".join(fields))
-    return cls(**{key: _value(data[key], hints[key], known) for key in fields if key in data})
+    try:
+        hints = typing.get_type_hints(cls)
+    except NameError:  # names that only a type checker sees: nothing to go by
+        hints = {}
+    return {key: _value(data[key], hints.get(key), known) for key in fields if key in data}
 
 
 def _value(data: Any, hint: Any, known: Mapping[str, type]) -> Any:

@@ -54,7 +54,7 @@ def list_command(options: argparse.Namespace, _: list[str]) -> None:
     for title, rows in (("domains", domains), ("recipes", recipes)):
         table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, row in rows.items():
-            table.add_row(f"[bold]{name}[/]", escape(row["summary"]))
+            table.add_row(f"[bold]{escape(name)}[/]", escape(row["summary"]))
         console().print(table)
 
 

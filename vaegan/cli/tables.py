@@ -18,6 +18,7 @@ NONE = ("", "1")
 
 def show(metrics: dict[str, Any]) -> None:
     """The restoration table on the terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
     from vaegan.metrics.restoration import RESTORATION
@@ -39,7 +40,7 @@ def show(metrics: dict[str, Any]) -> None:
         for method, row in methods.items():
             low, high = row["psnr"]["ci95"]
             table.add_row(
-                method,
+                escape(method),
                 f"{row['psnr']['mean']:.2f}",
                 f"{low:.2f} to {high:.2f}",
                 *(_number(row[name]) if name in row else "" for name in further),
@@ -48,6 +49,9 @@ def show(metrics: dict[str, Any]) -> None:
         _print(f"{condition}  (n = {n})", table)
 
     methods = metrics.get("generation", {})
+    if methods and not any(name.partition("[")[0] in SHOWN for by in methods.values() for name in by):
+        notes = "; ".join(metrics.get("generation_notes", []))  # no table, and no word would look like no result
+        console(stderr=True).print(f"drawn signals: {notes}", markup=False, highlight=False)
     for extractor in dict.fromkeys(name.partition("[")[2] for by in methods.values() for name in by):
         columns = [
             f"{name}[{extractor}" for name in SHOWN if any(f"{name}[{extractor}" in by for by in methods.values())
@@ -59,12 +63,14 @@ def show(metrics: dict[str, Any]) -> None:
         for column in columns:
             table.add_column(column.partition("[")[0], justify="right")
         for method, by in methods.items():
-            table.add_row(method, *(_number(by[column]) if column in by else "" for column in columns))
+            table.add_row(escape(method), *(_number(by[column]) if column in by else "" for column in columns))
         _print(f"drawn signals, by {extractor[:-1]}", table)
     skipped = metrics.get("data", {}).get("skipped", [])
     if skipped:
         named = ", ".join(item["name"] for item in skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        console(stderr=True).print(f"[yellow]skipped {len(skipped)} corrupt sources:[/] {named}", highlight=False)
+        console(stderr=True).print(
+            f"[yellow]skipped {len(skipped)} corrupt sources:[/] {escape(named)}", highlight=False
+        )
 
 
 def _print(title: str, table: Table) -> None:

@@ -172,6 +172,10 @@ def _make(step: Step, condition: str, makers: Mapping[str, Callable[..., Degrada
         return maker(**arguments)
     except ValueError as error:
         raise UserError(f"the condition {condition!r}: {error}") from error
+    except UserError as error:  # a degradation does not know by which condition it was made
+        raise UserError(
+            f"the condition {condition!r}: {error.found}", expected=error.expected, mend=error.mend
+        ) from error
 
 
 def _hints(maker: Callable[..., Degradation]) -> dict[str, typing.Any]:

@@ -75,7 +75,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         dims, wraps = spec.dims, spec.periodic
-        self.sizes = pyramid(spec.sizes, ups)[::-1]
+        self.sizes = pyramid(spec.sizes, ups, flag="ups of the model")[::-1]
         self.coarsest = (2 * width, *self.sizes[0])
         channels = [2 * width, *[width] * ups]
         self.dense = Linear(latent, prod(self.coarsest))
@@ -123,7 +123,9 @@ class Critic(nn.Module):
         strided = (Conv(dims, a, b, 3, stride=2, periodic=wraps, spectral=spectral) for a, b in pairwise(channels))
         self.convs = nn.ModuleList([first, *strided])
         self.added = _added(added, residual, dims, channels[-1], "none", wraps, spectral=spectral)
-        self.last = Linear(channels[-1] * prod(pyramid(spec.sizes, downs)[-1]), 1, spectral=spectral)
+        self.last = Linear(
+            channels[-1] * prod(pyramid(spec.sizes, downs, flag="downs of the model")[-1]), 1, spectral=spectral
+        )
         self.dropout = dropout
 
     def forward(

@@ -38,6 +38,11 @@ class LatentModel(Model):
     ) -> Float[Tensor, "batch channels *space"]:
         """x̂ = G(z), or G(z; context) on the restoring path."""
 
+    @property
+    def generates(self) -> bool:
+        """Whether there is a latent to draw; without one every draw would be the same."""
+        return 0 not in self.latent_shape
+
     def sample(
         self, n: int, *, generator: torch.Generator | None = None, condition: Tensor | None = None
     ) -> Float[Tensor, "n channels *space"]:

@@ -27,16 +27,27 @@ def halved(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple((size + 1) // 2 for size in sizes)
 
 
-def pyramid(sizes: Sequence[int], levels: int) -> list[tuple[int, ...]]:
-    """The sizes at each level of a network that halves ``levels`` times, the finest first."""
+def pyramid(sizes: Sequence[int], levels: int, *, flag: str = "--model.depth") -> list[tuple[int, ...]]:
+    """The sizes at each level of a network that halves ``levels`` times, the finest first.
+
+    Args:
+        sizes: at the finest level.
+        levels: how often they are halved.
+        flag: what mends ``levels``.
+
+    Raises:
+        UserError: where there is nothing to halve.
+    """
     if levels < 1:
-        raise UserError(f"a depth of {levels}", expected="at least 1", mend="set --model.depth")
+        raise UserError(f"a depth of {levels}", expected="at least 1", mend=f"set {flag}")
     result = [tuple(sizes)]
-    for _ in range(levels):
+    for level in range(levels):
         if 1 in result[-1]:
             # There is nothing left to halve; oneDNN's bf16 kernels even return garbage gradients there (torch 2.13).
             raise UserError(
-                f"a depth of {levels} for signals of size {tuple(sizes)}", expected="less", mend="set --model.depth"
+                f"a depth of {levels} for signals of size {tuple(sizes)}",
+                expected=f"at most {level}" if level else "at least 2 samples along each axis",
+                mend=f"set {flag}" if level else "give Axis(size=...) more samples, or set a smaller --model.patch",
             )
         result.append(halved(result[-1]))
     return result

@@ -66,7 +66,9 @@ class Discriminator(nn.Module):
         self.convs = nn.ModuleList([first, *strided])
         self.norms = nn.ModuleList([nn.Identity(), *(normalisation(norm, c, dims) for c in channels[1:])])
         self.activation: Callable[[Tensor], Tensor] = nn.LeakyReLU(leak) if leak else nn.ReLU()
-        coarsest = pyramid(spec.sizes, depth)[-1]
+        coarsest = pyramid(spec.sizes, depth, flag="--model.discriminator-depth, or --model.depth where there is none")[
+            -1
+        ]
         self.dense = Linear(channels[-1] * prod(coarsest), hidden, bias=bias, spectral=spectral)
         self.dense_norm = normalisation(norm, hidden, 0)
         self.last = Linear(hidden, 1, spectral=spectral)

@@ -101,6 +101,22 @@ class Objective(ABC):
         return Step({name: loss.detach() for name, loss in losses.items()})
 
 
+def check_players(objective: Objective, model: Model) -> None:
+    """Looks whether a model has the players that an objective trains.
+
+    Raises:
+        UserError: where it has not.
+    """
+    known = model.players()
+    missing = [name for name in objective.players if name not in known]
+    if missing:
+        raise UserError(
+            f"{type(objective).__name__} trains {', '.join(missing)}, which a {type(model).__name__} has not",
+            expected=f"an objective of {', '.join(known)}",
+            mend="set another objective, or another model",
+        )
+
+
 def check_numbers(
     config: object,
     where: str = "objective",

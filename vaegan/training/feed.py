@@ -76,7 +76,9 @@ class Feed:
             classes,
         )
         if mix and (classes or fixed or data.observed is not None):
-            raise DataError("a sum of two signals has no class and no recorded damage", mend="set mix to 0")
+            raise DataError(
+                "a sum of two signals has no class and no recorded damage", mend="set --stages.N.training.mix 0"
+            )
         if mix and min(batch, len(data)) < 2:
             raise DataError(
                 f"sums of two signals in batches of {batch} from {len(data)}",
@@ -86,10 +88,10 @@ class Feed:
         if surrogates and (gaps or classes or fixed or data.observed is not None or data.signals.ndim != 3):
             raise DataError(
                 "new phases need whole signals of one axis, without classes or recorded damage",
-                mend="set surrogates to 0",
+                mend="set --stages.N.training.surrogates 0",
             )
         if vary and (fixed or data.observed is not None):
-            raise DataError("a varied signal has no recorded damage", mend="set vary to false")
+            raise DataError("a varied signal has no recorded damage", mend="set --stages.N.training.no-vary")
         self.mix, self.surrogates, self.vary, self.gaps, self.fixed = mix, surrogates, vary, gaps, fixed
         self.physical = physical
         self._epoch, self._order = -1, np.arange(0)

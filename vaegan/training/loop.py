@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vaegan.errors import UserError
 from vaegan.models import Model
 from vaegan.objectives import Objective
-from vaegan.objectives.base import trainable
+from vaegan.objectives.base import check_players, trainable
 from vaegan.training.config import Precision, TrainingConfig
 from vaegan.training.ema import AveragedWeights
 from vaegan.training.feed import Feed
@@ -116,8 +116,10 @@ def fit(
 
     Raises:
         TrainingError: when a term is not finite.
-        UserError: for batch norm over batches of one item where a channel has a single value.
+        UserError: for an objective of players that the model does not have, and for batch norm over batches of one item
+            where a channel has a single value.
     """
+    check_players(objective, model)
     torch.manual_seed(config.seed)
     model.to(fabric.device).train()
     if model.spec.dims == 2:

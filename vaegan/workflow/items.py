@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from vaegan.data import SignalSet, Split
 from vaegan.domain import Domain
@@ -182,4 +183,4 @@ def _digests(data: SignalSet) -> Iterator[bytes]:
 
 def _warn(console: Console | None, text: str) -> None:
     if console is not None:
-        console.print(f"[yellow]warning:[/] {text}", highlight=False)
+        console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False)

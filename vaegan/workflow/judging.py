@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -227,10 +228,22 @@ def judge_generation(
         progress=progress,
         limits=_limits(runs, items),
     )
+    found = _finite(found)
     if isinstance(first.model, LatentModel) and len(items.test) > 1:
         line = interpolate(first.model, items.domain, items.test, seed=evaluation.seed)
         return replace(found, interpolation=line)
     return found
+
+
+def _finite(found: Generation) -> Generation:
+    """Every mean as JSON can hold it: a domain's own may be NumPy's, or NaN, which a note tells and is left out."""
+    numbers: dict[str, dict[str, Any]] = {}
+    notes = list(found.notes)
+    for method, measures in found.numbers.items():
+        means = {name: float(entry["mean"]) for name, entry in measures.items()}
+        numbers[method] = {n: {**entry, "mean": means[n]} for n, entry in measures.items() if isfinite(means[n])}
+        notes += [f"{method}: {name} is {mean}" for name, mean in means.items() if not isfinite(mean)]
+    return replace(found, numbers=numbers, notes=tuple(notes))
 
 
 def _limits(runs: Mapping[str, Run], items: Items) -> dict[str, Draw]:

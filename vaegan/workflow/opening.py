@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vaegan.baselines import Baseline, Fitted
@@ -32,12 +33,13 @@ def tell_about(data: SignalSet, console: Console | None) -> None:
     """Says what was read, and what was not."""
     if console is None:
         return
-    console.print(f"data: {data.source or 'embedded default'} ({len(data)} items in this split)", highlight=False)
+    source = escape(data.source or "embedded default")
+    console.print(f"data: {source} ({len(data)} items in this split)", highlight=False)
     for item in data.skipped:
-        console.print(f"[yellow]skipped:[/] {item.name}: {item.reason}", highlight=False)
+        console.print(f"[yellow]skipped:[/] {escape(f'{item.name}: {item.reason}')}", highlight=False)
     if data.unused:
         shown = ", ".join(data.unused[:5]) + (", ..." if len(data.unused) > 5 else "")
-        console.print(f"not used ({len(data.unused)} files of other formats): {shown}", highlight=False)
+        console.print(f"not used ({len(data.unused)} files of other formats): {escape(shown)}", highlight=False)
 
 
 def check_sets(domain: Domain, sets: Mapping[str, SignalSet]) -> None:
@@ -93,7 +95,8 @@ def check_signals(domain: Domain, split: str, data: SignalSet) -> None:
     """Holds a domain's signals, and their observed partners, against its spec, before a network chokes on them.
 
     Raises:
-        DataError: for none at all, another shape, infinite values, or gaps where there may be none or in some channels only.
+        DataError: for none at all, another shape, infinite values, gaps where there may be none or in some channels only, or
+            nothing but gaps.
     """
     if not isinstance(data, SignalSet):
         raise DataError(
@@ -121,6 +124,7 @@ def _check_values(domain: Domain, where: str, what: str, values: np.ndarray[Any,
     if not np.issubdtype(values.dtype, np.floating):
         return
     whose = where if what == "signals" else f"{where}, {what},"
+    known = False
     for first in range(0, len(values), 1024):
         block = values[first : first + 1024]
         bad = np.isinf(block) if domain.spec.gaps else ~np.isfinite(block)
@@ -132,6 +136,7 @@ def _check_values(domain: Domain, where: str, what: str, values: np.ndarray[Any,
                 mend="repair it, or leave it out",
             )
         gaps = np.isnan(block)
+        known = known or not gaps.all()
         torn = (gaps.any(1) & ~gaps.all(1)).reshape(len(block), -1).any(1) if domain.spec.gaps else np.zeros(0, bool)
         if torn.any():
             raise DataError(
@@ -139,6 +144,12 @@ def _check_values(domain: Domain, where: str, what: str, values: np.ndarray[Any,
                 expected="NaN in every channel of a gap",
                 mend="mark the sample as missing in all channels",
             )
+    if not known:
+        raise DataError(
+            f"{where} has {what} that are nothing but gaps",
+            expected="samples that were recorded",
+            mend="give other --data",
+        )
 
 
 class Bar:

@@ -25,6 +25,7 @@ from vaegan.evaluation.latent import latent_report
 from vaegan.files import check_folder, make_folder, read_json, write_json
 from vaegan.models import Model
 from vaegan.models.latent import LatentModel
+from vaegan.objectives.base import check_players
 from vaegan.recipe import Recipe, Stage, data_sets, identity
 from vaegan.run import RUNS, Run, recipe_json, save
 from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
@@ -87,6 +88,8 @@ def train(
     classes = _classes(recipe, data["train"])
     torch.manual_seed(recipe.stages[0].training.seed)
     model = recipe.model.build(recipe.domain.spec, classes)
+    for stage in recipe.stages:  # before the run has a folder
+        check_players(stage.objective, model)
     begun = None if pretrained is None else Pretrained.open(pretrained)
     mine = identity(name, recipe, sha, *([] if begun is None else [begun.sha256]))
     folder = out or RUNS / name / mine
