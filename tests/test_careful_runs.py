@@ -20,7 +20,7 @@ from vaegan.degradation import Degradation, GaussianNoise
 from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.files import read_json
-from vaegan.models import RestoringConfig
+from vaegan.models import DnCNNConfig, RestoringConfig
 from vaegan.objectives import PixelObjective, VAEObjective
 from vaegan.recipe import Evaluation, Recipe, Stage, domain_from_json, from_json, identity, to_json
 from vaegan.signal import Axis, SignalSpec
@@ -139,6 +139,21 @@ def test_an_objective_of_other_players_is_named_before_there_is_a_folder(tmp_pat
         UserError, match="PixelObjective trains network, which a VAEGAN has not; expected an objective of enc"
     ):
         train("waves", replace(recipe_on(Waves()), stages=stages), out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+class Labelled(Waves):
+    """Waves of two classes."""
+
+    def dataset(self, split: Split) -> SignalSet:
+        data = super().dataset(split)
+        return replace(data, labels=np.arange(len(data)) % 2, class_names=("a", "b"))
+
+
+def test_a_model_that_takes_no_notice_of_classes_is_not_trained_by_them(tmp_path: Path) -> None:
+    recipe = replace(recipe_on(Labelled()), model=DnCNNConfig(), stages=(Stage(PixelObjective()),), conditional=True)
+    with pytest.raises(UserError, match="a DnCNN takes no notice of the 2 classes; set --no-conditional"):
+        train("waves", recipe, out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
 

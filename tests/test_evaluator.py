@@ -17,6 +17,7 @@ from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
 from vaegan.evaluation import Restoration, environment, evaluate_restoration
 from vaegan.metrics import RESTORATION
+from vaegan.metrics.restoration import Metric
 from vaegan.signal import Axis, SignalSpec
 
 COUNTS: dict[Split, int] = {"train": 2, "val": 3, "test": 9}
@@ -285,3 +286,19 @@ def test_the_environment_names_no_host_and_no_user() -> None:
     assert found["cores"] >= 1
     assert json.loads(json.dumps(found)) == found
     assert not any("/" in str(found[name]) for name in ("platform", "vaegan", "python"))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda x: np.float64(1.0), r"'own' gave an array of shape \(\) for 9 items"),
+        (lambda x: np.zeros((len(x), 2)), r"'own' gave an array of shape \(9, 2\)"),
+        (lambda x: np.full(len(x), np.inf), "'own' gave an infinite value"),
+    ],
+)
+def test_an_own_measure_gives_one_finite_number_an_item(value, said: str) -> None:
+    own = Metric("own", lambda x, truth, span: value(x), "", "higher")
+    with pytest.raises(DataError, match=f"the measure {said}"):
+        evaluate(measures={"own": own})
+    there = Metric("own", lambda x, truth, span: np.where(np.arange(len(x)) > 3, np.nan, 1.0), "", "higher")
+    assert evaluate(measures={"own": there}).numbers["noise sigma=0.2"]["model"]["own"]["n"] == 4

@@ -158,6 +158,22 @@ def test_the_best_model_beats_the_runner_up_beyond_its_paired_interval_or_is_lev
     assert best_model(CONDITION, numbers, ["a"]) is None
 
 
+def test_of_few_items_nothing_is_better() -> None:
+    for n, outcome in ((1, "tie"), (4, "tie"), (5, "win")):
+        numbers = methods(0, a=28.0, b=20.0)
+        for by in numbers.values():
+            by["psnr"] = {**by["psnr"], "n": n, "ci95": [by["psnr"]["mean"]] * 2}
+        pair = {"psnr": {"b − a": {"mean": -8.0, "ci95": [-8.0, -8.0], "n": n, "unit": "dB", "better": "higher"}}}
+        for differences in (pair, None):
+            found = best_model(CONDITION, numbers, ["a", "b"], differences)
+            assert found is not None
+            assert found[1] == outcome
+            assert (f"n = {n} is too few to say more" in found[2]) == (outcome == "tie")
+        verdict = compare(CONDITION, numbers, method="a", rivals=["b"])
+        assert verdict is not None
+        assert verdict.outcome == outcome
+
+
 def test_a_paired_difference_is_found_whichever_way_round() -> None:
     pairs = {"a − b": {"mean": 1.0, "ci95": [0.5, 2.0]}}
     assert paired_difference(pairs, "a", "b") == {"mean": 1.0, "ci95": [0.5, 2.0]}

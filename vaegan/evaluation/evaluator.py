@@ -123,6 +123,23 @@ def _check_names(restorers: Mapping[str, Restorer], baselines: Mapping[str, Base
         raise UserError(f"restorers named {', '.join(sorted(twice))}", expected="names that no classical method has")
 
 
+def _one_an_item(name: str, values: Array, n: int) -> Array:
+    """What a measure gave, which may be a third party's.
+
+    Raises:
+        DataError: for anything but one number an item, NaN where it is not defined.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.shape != (n,) or np.isinf(found).any():
+        what = f"an array of shape {found.shape}" if found.shape != (n,) else "an infinite value"
+        raise DataError(
+            f"the measure {name!r} gave {what} for {n} items",
+            expected="one finite number an item, or NaN",
+            mend="mend Domain.metrics",
+        )
+    return found
+
+
 def _counting(progress: Progress | None, condition: str, before: int, total: int) -> Callable[[int], None]:
     return lambda done: None if progress is None else progress(condition, before + done, total)
 
@@ -215,7 +232,9 @@ class _Judge:
                 restored = self.restore(method, y, mask, strengths)
                 self._seconds[method] += time.perf_counter() - started
                 for key, metric in self.metrics.items():
-                    parts[method][key].append(metric.function(restored, truth, high - low))
+                    parts[method][key].append(
+                        _one_an_item(key, metric.function(restored, truth, high - low), len(some))
+                    )
             progress(start + len(some))
         return {m: {k: np.concatenate(v) for k, v in by.items()} for m, by in parts.items()}
 

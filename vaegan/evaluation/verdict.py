@@ -43,10 +43,21 @@ class Comparison:
     outcome_over_input: Outcome = "tie"
 
 
+FEWEST = 5
+"""Items below which nothing is better than something else: the percentile bootstrap's intervals are too narrow for so few
+(of two methods that are alike it tells apart half of the pairs at n = 2, a quarter at 3)."""
+
+
 def overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two confidence intervals have a point in common; a mean without one is a point."""
+    """Whether two confidence intervals have a point in common, or are of too few items to say; a mean alone is a point."""
+    if any(_is_of_few(entry) for entry in (a, b)):
+        return True
     (a_low, a_high), (b_low, b_high) = (entry.get("ci95") or [entry["mean"]] * 2 for entry in (a, b))
     return bool(a_low <= b_high and b_low <= a_high)
+
+
+def _is_of_few(entry: Mapping[str, Any]) -> bool:
+    return int(entry.get("n", FEWEST)) < FEWEST
 
 
 def gain_of(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
@@ -274,6 +285,8 @@ def best_model(
         ahead = excludes_zero(paired)
         numbers = " to ".join(f"{value:.3g}".replace("-", "\u2212") for value in sorted((low, high)))
         basis = f"95\u00a0% interval of the paired difference: {numbers}"
+    if not ahead and _is_of_few(own):
+        basis = f"n = {own['n']} is too few to say more"
     by = f"{amount:.3g} dB" if own["unit"] == "dB" else quantity(amount, result)
     if ahead:
         return best, "win", f"{start}, and beats the runner-up {second} by {by} ({basis})."
@@ -292,6 +305,6 @@ def paired_difference(pairs: Mapping[str, Mapping[str, Any]], a: str, b: str) ->
 
 
 def excludes_zero(difference: Mapping[str, Any]) -> bool:
-    """Whether the interval of a difference lies on one side of zero."""
+    """Whether the interval of a difference lies on one side of zero, and is not of too few items to say."""
     low, high = difference["ci95"]
-    return bool(low > 0 or high < 0)
+    return bool(low > 0 or high < 0) and not _is_of_few(difference)

@@ -88,6 +88,10 @@ def train(
     classes = _classes(recipe, data["train"])
     torch.manual_seed(recipe.stages[0].training.seed)
     model = recipe.model.build(recipe.domain.spec, classes)
+    if classes and not model.classes:
+        raise UserError(
+            f"a {type(model).__name__} takes no notice of the {classes} classes", mend="set --no-conditional"
+        )
     for stage in recipe.stages:  # before the run has a folder
         check_players(stage.objective, model)
     begun = None if pretrained is None else Pretrained.open(pretrained)
