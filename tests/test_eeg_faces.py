@@ -11,6 +11,7 @@ import torch
 from domains.eeg import EEG, EEGDenoiseNet, EEGDenoiser
 from domains.eeg.simulate import background, bursts
 from domains.eeg.survival import of, sections
+from vaegan.data import SignalSet
 from vaegan.domain import Recording
 from vaegan.errors import DataError, UserError
 from vaegan.models.standardised import StandardisedConfig
@@ -97,7 +98,10 @@ def test_artifacts_that_are_borrowed_from_training_are_said(tmp_path):
     banks = {split: domain.on_split(split).degradations()["emg"]().bank for split in ("train", "test")}
     np.testing.assert_array_equal(banks["train"].samples, banks["test"].samples)
     assert banks["train"].vary and not banks["test"].vary
-    page = sections(domain, lambda given: Recording(given.signals, given.path, ""), n=8)["Error at each SNR level"]
+    judged, test = domain.on_split("test"), domain.dataset("test")
+    page = sections(judged, lambda given: Recording(given.signals, given.path, ""), test, n=8)[
+        "Error at each SNR level"
+    ]
     assert "artifacts of the test split, but emg of training" in page and "NOT independent" in page
     enough = tmp_path / "enough"
     enough.mkdir()
@@ -253,8 +257,8 @@ def test_a_run_before_other_data_says_that_it_brings_its_artifacts(tmp_path):
 
 
 def test_a_section_that_is_missing_says_why(tmp_path):
-    told = of(EEG(data=tmp_path / "gone", lowpass=57.6, kept={}), lambda given: given, 8)
-    assert (
-        "could not be measured" in told["Did the signal survive?"]
-        and "does not exist" in told["Did the signal survive?"]
-    )
+    domain = EEG(data=tmp_path / "gone", lowpass=57.6, kept={})
+    for kept, reason in (({}, "no recorded artifact"), (EEG().assets(), "3 clean windows to judge on")):
+        told = of(replace(domain, kept=kept), lambda given: given, SignalSet(np.zeros((3, 1, 512)), np.arange(3)), 8)
+        assert "could not be measured" in told["Did the signal survive?"]
+        assert reason in told["Did the signal survive?"]

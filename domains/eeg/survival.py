@@ -47,7 +47,7 @@ def sections(domain: Any, restore: Restore, test: SignalSet, n: int = ITEMS) -> 
     """Sections for a run's report.
 
     Args:
-        domain: with ``degradations``, ``rate`` and ``snr_convention``.
+        domain: with ``degradations``, ``rate``, ``snr_convention`` and ``split``.
         restore: what the run makes of a recording.
         test: the clean windows that the run is judged on.
         n: windows to look at, at least 8, at most 60.
@@ -112,7 +112,7 @@ def _levels_section(domain: Any, restore: Restore, clean: Array, kinds: Sequence
     head = ["condition", "RRMSE_t of the input", "RRMSE_t", "RRMSE_s", "CC", "ΔSNR dB"]
     convention = "10 log10" if domain.snr_convention == "eegdenoisenet" else "20 log10"
     words = (
-        f"{len(clean)} test windows, {_origin(domain, kinds)}. SNR convention {escape(domain.snr_convention)}: "
+        f"{len(clean)} windows, {_origin(domain, kinds)}. SNR convention {escape(domain.snr_convention)}: "
         f"{convention} of the quotient of RMS values. Spectra by {escape(WELCH)}. ΔSNR is a ratio of powers."
     )
     return f"<p>{words}</p>" + _image(_curve(curves), "RRMSE in time over the SNR of the input") + table(head, rows)
@@ -120,10 +120,10 @@ def _levels_section(domain: Any, restore: Restore, clean: Array, kinds: Sequence
 
 def _origin(domain: Any, kinds: Sequence[str]) -> str:
     """Which recordings the artifacts are cut from."""
-    borrowed = [kind for kind in domain.borrowed("test") if kind in kinds] if hasattr(domain, "borrowed") else []
+    borrowed = [kind for kind in domain.borrowed(domain.split) if kind in kinds] if hasattr(domain, "borrowed") else []
     if not borrowed:
-        return "artifacts of the test split"
-    own = "artifacts of the test split, but " if len(borrowed) < len(kinds) else ""
+        return f"artifacts of the {domain.split} split"
+    own = f"artifacts of the {domain.split} split, but " if len(borrowed) < len(kinds) else ""
     return f"{own}{' and '.join(borrowed)} of training, as too little was recorded: NOT independent of it"
 
 

@@ -30,7 +30,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 EXAMPLES = 8
 WORST = 10
-TUNING_ITEMS = 6
+TUNING_ITEMS = 24
 
 
 def evaluate_restoration(
