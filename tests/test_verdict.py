@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.reports import CONDITION, entry, methods
+from vaegan.evaluation.report.tables import results_table
 from vaegan.evaluation.verdict import (
     best_model,
     compare,
@@ -160,15 +161,19 @@ def test_the_best_model_beats_the_runner_up_beyond_its_paired_interval_or_is_lev
 
 def test_of_few_items_nothing_is_better() -> None:
     for n, outcome in ((1, "tie"), (4, "tie"), (5, "win")):
-        numbers = methods(0, a=28.0, b=20.0)
-        for by in numbers.values():
-            by["psnr"] = {**by["psnr"], "n": n, "ci95": [by["psnr"]["mean"]] * 2}
+        numbers = {
+            name: {"psnr": {**by["psnr"], "n": n, "ci95": [by["psnr"]["mean"]] * 2}}
+            for name, by in methods(0, a=28.0, b=20.0).items()
+        }
         pair = {"psnr": {"b − a": {"mean": -8.0, "ci95": [-8.0, -8.0], "n": n, "unit": "dB", "better": "higher"}}}
         for differences in (pair, None):
             found = best_model(CONDITION, numbers, ["a", "b"], differences)
             assert found is not None
             assert found[1] == outcome
             assert (f"n = {n} is too few to say more" in found[2]) == (outcome == "tie")
+        table = results_table("", numbers, own=["a"], among=["a", "b"])
+        assert ("fewer than 5 items tell nothing apart" in table) == (outcome == "tie")
+        assert table.count('class="tied"') == (outcome == "tie")
         verdict = compare(CONDITION, numbers, method="a", rivals=["b"])
         assert verdict is not None
         assert verdict.outcome == outcome

@@ -77,8 +77,8 @@ def _composed(x: Tensor, generator: torch.Generator) -> Tensor:
     turned = torch.randint(0, columns, (n,), generator=generator, device=x.device)
     place = torch.arange(columns, device=x.device)
     other = _columns(x.flip(0), (place + turned[:, None]) % columns)
-    near, far = other[:, :1], x[:, :1]
-    nearer = (near > 0) & (~(far > 0) | (near < BEFORE * far))  # NaN, or 0, where there is no echo
+    theirs, own = other[:, :1], x[:, :1]
+    nearer = (theirs > 0) & (~(own > 0) | (theirs < BEFORE * own))  # NaN, or 0, where there is no echo
     inside = ((place / columns - uniform()) % 1.0) < SECTOR + (1.0 - SECTOR) * uniform()
     return torch.where(nearer & inside & (uniform() < COMPOSED), other, x)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from vaegan.evaluation.report.markup import breakable, escape, interval, number, with_unit
-from vaegan.evaluation.verdict import Methods, best_of, overlap
+from vaegan.evaluation.verdict import FEWEST, Methods, best_of, overlap
 
 HIDDEN = '<span class="hidden">{}</span>'
 
@@ -104,7 +104,8 @@ def results_table(
         rows.append(row(method, cells, hint=(hints or {}).get(method, ""), kind="own" if method in own else ""))
     caption = f"Mean and 95\u00a0% interval over n = {n:,} {items}."
     if len(rivals) > 1:
-        caption += " ★ best; ≈ level with it: the intervals overlap."
+        why = "the intervals overlap" if n >= FEWEST else f"fewer than {FEWEST} items tell nothing apart"
+        caption += f" ★ best; ≈ level with it: {why}."
     return table(title, caption, head, rows)
 
 
