@@ -59,7 +59,7 @@ def evaluate_restoration(
         restorers: by name; ``"model"`` is the main one. Restorers move tensors to their own device.
         domain: of the signals.
         test: the items to judge on; with ``observed`` partners the condition ``paired`` is added.
-        val: up to six of its items set the strengths of the classical methods, under the degradations of their split; never
+        val: up to 24 of its items set the strengths of the classical methods, under the degradations of their split; never
             test items.
         conditions: degradations at stated severities, see :func:`vaegan.degradation.build`.
         n: items to judge, drawn without replacement; all where there are fewer.

@@ -16,6 +16,7 @@ from vaegan.domain import Domain
 from vaegan.errors import DataError
 from vaegan.signal import SignalSpec
 from vaegan.testing.degradations import ContractError, check_degradation
+from vaegan.testing.tools import tool_checks
 
 MOST_OUTSIDE = 0.01
 """Share of values that may lie outside of ``spec.value_range``."""
@@ -40,10 +41,11 @@ class Check:
 
 
 def check_domain(domain: Domain) -> list[Check]:
-    """Checks the contract of a domain: its spec, its splits, its units and its degradations.
+    """Checks the contract of a domain: its spec, its splits, its units and its degradations, and what it brings to judging.
 
-    Values, and whether an item is in two splits, are looked at in up to 512 items a split. What stands on a failed part is
-    left out: without a spec nothing else is checked, without signals the units are not.
+    Of the rest (drawing, measures, classical methods, features, sections of a report and so on) what the domain writes
+    itself is called on a few items. Values, and whether an item is in two splits, are looked at in up to 512 items a split.
+    What stands on a failed part is left out: without a spec nothing else is checked, without signals the units are not.
 
     Args:
         domain: the domain, on the data that it shall be checked with.
@@ -79,6 +81,8 @@ def check_domain(domain: Domain) -> list[Check]:
         checks.append(_attempt("units", lambda: _check_units(domain, sets["train"])))
         if type(domain).vary is not Domain.vary:
             checks.append(_attempt("vary", lambda: _check_vary(domain, sets["train"])))
+        tools = tool_checks(domain, sets["train"], sets["test"])
+        checks += [_attempt(name, check) for name, check in tools.items()]
     return checks + _check_degradations(domain, spec)
 
 
