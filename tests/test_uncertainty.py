@@ -78,6 +78,31 @@ def test_calibration_needs_items() -> None:
         Calibration.fit(nothing, None, Restored(nothing, nothing), nothing)
 
 
+def test_calibration_takes_the_items_of_which_something_is_known() -> None:
+    domain = Waves()
+    noise = build("noise sigma=0.1", domain.degradations())
+    val = domain.dataset("val")
+    signals = np.full((200, *val.signals.shape[1:]), np.nan, val.signals.dtype)
+    signals[150:153] = val.signals[:3]
+    few = SignalSet(signals, np.arange(200))
+    assert calibrate(Knowing(knows=True), domain, few, noise).n == 3
+    unknown = SignalSet(np.full_like(signals, np.nan), np.arange(200))
+    with pytest.raises(UserError, match="200 validation items of which nothing is known"):
+        calibrate(Knowing(knows=True), domain, unknown, noise)
+    test, blind = domain.dataset("test"), Calibration((1.0,) + (0.0,) * 7, 1)
+    found = evaluate_uncertainty(
+        Knowing(knows=True),
+        blind,
+        domain,
+        test,
+        {"noise": noise},
+        n=3,
+        seed=0,
+        validation=Validation(unknown, {"noise": noise}),
+    )
+    assert "coverage90_recalibrated" not in found.numbers["noise"]
+
+
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_calibrated_model_is_as_local_as_its_model(periodic: bool) -> None:
     spec = SignalSpec(1, (Axis("time", 32, periodic=periodic),), "V", (-1, 1))

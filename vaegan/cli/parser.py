@@ -37,7 +37,7 @@ def build_parser() -> Parser:
         added.set_defaults(work=work, parser=added)
         arguments(added.add_argument)
 
-    command("list", commands.list_command, _list, "list domains, recipes and models")
+    command("list", commands.list_command, _list, "list domains and recipes; models too with --json")
     for name, text in (("run", "train, evaluate and report a recipe"), ("train", "train a recipe")):
         command(name, commands.run_command, _train, text + "; the same command again resumes", add_help=False)
     command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from vaegan.data import SignalSet
 from vaegan.degradation import Degradation
 from vaegan.domain import Domain
+from vaegan.errors import UserError
 from vaegan.evaluation.latent import observed
 from vaegan.evaluation.result import Uncertain, Uncertainty
 from vaegan.metrics.restoration import summarise
@@ -46,14 +48,26 @@ def calibrate(
     Args:
         restorer: gives mean and spread.
         domain: of the signals.
-        val: validation items, never test items.
+        val: validation items, never test items; those of which nothing is known do not count.
         degradation: what they suffer; not used where they have observed partners.
         n: items at most.
         seed: of their choice and of the degradation.
+
+    Raises:
+        UserError: for no item of which anything is known.
     """
-    rows = np.sort(np.random.default_rng((seed, 4)).permutation(len(val))[:n])
-    found = _restored(restorer, domain, val, rows, degradation, f"calibration/{seed}")
-    return Calibration.fit(found.y, found.mask, Restored(found.mean, found.spread), found.truth)
+    order = np.random.default_rng((seed, 4)).permutation(len(val))
+    rows = np.sort(np.fromiter(islice((row for row in order if _told(val, row)), n), np.int64))
+    if not len(rows):
+        found = f"{len(val)} validation items of which nothing is known" if len(val) else "no validation item"
+        raise UserError(f"{found} to calibrate on", expected="at least one", mend="give more data")
+    restored = _restored(restorer, domain, val, rows, degradation, f"calibration/{seed}")
+    return Calibration.fit(restored.y, restored.mask, Restored(restored.mean, restored.spread), restored.truth)
+
+
+def _told(items: SignalSet, row: int) -> bool:
+    """Whether anything is known of an item."""
+    return not np.isnan(np.asarray(items.signals[row])).all()
 
 
 def evaluate_uncertainty(
@@ -95,6 +109,7 @@ def evaluate_uncertainty(
     rows = np.sort(np.random.default_rng(seed).permutation(len(test))[: max(n, 1)])
     numbers: dict[str, dict[str, dict[str, Any]]] = {}
     shown: dict[str, Uncertain] = {}
+    can_calibrate = validation is not None and any(_told(validation.items, row) for row in range(len(validation.items)))
     for done, (condition, degradation) in enumerate(conditions.items()):
         found = _restored(restorer, domain, test, rows, degradation, f"uncertainty/{seed}/{condition}")
         error, raw = (found.mean - found.truth).abs(), found.spread
@@ -103,7 +118,7 @@ def evaluate_uncertainty(
             continue
         blind = calibration(found.y, found.mask, Restored(found.mean, raw))
         wide, again = blind, None
-        if validation is not None and len(validation.items) and condition in validation.conditions:
+        if can_calibrate and validation is not None and condition in validation.conditions:
             own = calibrate(restorer, domain, validation.items, validation.conditions[condition], seed=seed)
             wide = own(found.y, found.mask, Restored(found.mean, raw))
             again = {**summarise(_within(error, wide), seed=seed), "unit": "1", "target": 0.9}

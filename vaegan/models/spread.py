@@ -71,13 +71,13 @@ class Calibration:
             truth: the clean signals, NaN where they are unknown.
 
         Raises:
-            UserError: for no item.
+            UserError: for no item, or none of which anything is known.
         """
         from scipy.optimize import nnls
 
-        if not len(y):
-            raise UserError("no validation item to calibrate on", expected="at least one", mend="give more data")
         there = ~truth.isnan()
+        if not there.any():
+            raise UserError("no validation item to calibrate on", expected="at least one", mend="give more data")
         error = (restored.mean - truth).abs().double()[there]
         known = [sign.double()[there] for sign in signs(y, mask, restored)]
         products = np.asarray([[float(a @ b) for b in known] for a in known])
