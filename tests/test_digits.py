@@ -424,6 +424,17 @@ def test_a_class_may_be_called_as_a_split(tmp_path: Path) -> None:
     assert sum(sizes(Digits(tmp_path))[:2]) == 12
 
 
+def test_flat_folders_of_classes_may_have_one_that_is_called_train(tmp_path: Path) -> None:
+    for number, name in enumerate(("bus", "car", "train")):
+        for i in range(8):
+            path = tmp_path / name / f"{i}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(noise(28, 28, seed=10 * number + i)).save(path)
+    found = Digits(tmp_path).everything()
+    assert found.class_names == ("bus", "car", "train")
+    assert found.labels is not None and np.bincount(found.labels).tolist() == [8, 8, 8]
+
+
 def test_copies_in_a_training_folder_are_one_group(tmp_path: Path) -> None:
     made = folder_of_parts(tmp_path, {"train": 30, "test": 3})
     for name in made["train"]:

@@ -304,6 +304,8 @@ def folder_labels(files: Sequence[Path], root: Path) -> tuple[Array | None, Arra
         folder[-1:] if folder != outer else [name for name in folder if name.lower() not in known]
         for folder, outer in zip(folders, above, strict=True)
     ]
+    if len({*parts} - {""}) == 1 and "" in parts:  # no split is stated: of all the folders one is called so
+        bare = [list(folder) for folder in folders]
     stated = None if len({*parts} - {""}) < 2 or "train" not in parts else np.asarray(parts)
     if stated is not None and "" in parts:
         told = f"{root}: {parts.count('')} of {len(parts)} pictures lie in no folder called train, val or test"
