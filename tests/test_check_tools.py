@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vaegan.baselines import Baseline
+from vaegan.cli import main
 from vaegan.data import SignalSet
-from vaegan.domain import Domain
+from vaegan.domain import Domain, Recording
 from vaegan.metrics.restoration import Metric
 from vaegan.signal import Axis, SignalSpec
-from vaegan.testing import check_domain
+from vaegan.testing import Check, check_domain
 
 
 @dataclass(frozen=True)
@@ -194,3 +197,97 @@ def test_assets_that_are_lost_on_the_way_are_found() -> None:
     failed = [check for check in check_domain(Drawn()) if not check.passed]
     assert [check.name for check in failed] == ["assets"]
     assert "with_assets lost 'blinks'" in failed[0].detail
+
+
+class Filed(Traces):
+    """Reads and writes arrays, as a stranger would."""
+
+    def read(self, path: Path) -> Recording:
+        return Recording(np.load(path)[None], path, "npy")
+
+    def write(self, recording: Recording, path: Path) -> Path:
+        np.save(path, recording.signals[0])
+        return path
+
+
+def once(domain: Domain, path: Path) -> dict[str, Check]:
+    return {check.name.split()[0]: check for check in check_domain(domain, [path]) if check.name.endswith(path.name)}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    np.save(tmp_path / "one.npy", np.random.default_rng(0).uniform(-1, 1, (1, 40)).astype(np.float32))
+    return tmp_path / "one.npy"
+
+
+def test_a_file_comes_back_as_it_was(file: Path, tmp_path: Path) -> None:
+    found = once(Filed(), file)
+    assert [check.passed for check in found.values()] == [True, True]
+    assert found["read"].detail.startswith("npy: (1, 1, 40), from -")
+    assert found["write"].detail == "Byte for byte as it was."
+    assert [path.name for path in tmp_path.iterdir()] == ["one.npy"]
+
+
+def lossy(self: Domain, recording: Recording, path: Path) -> Path:
+    np.save(path, recording.signals[0].round())
+    return path
+
+
+def copied(self: Domain, recording: Recording, path: Path) -> Path:
+    path.write_bytes(recording.path.read_bytes())
+    return path
+
+
+def shortened(self: Domain, recording: Recording, path: Path) -> Path:
+    np.save(path, recording.signals[0, :, :-1])
+    return path
+
+
+def elsewhere(self: Domain, recording: Recording, path: Path) -> Path:
+    np.save(recording.path, recording.signals[0])
+    return recording.path
+
+
+def spoiled(self: Domain, recording: Recording, path: Path) -> Path:
+    recording.signals[:] = 0.0
+    np.save(path, recording.signals[0])
+    return path
+
+
+def gapped(self: Domain, path: Path) -> Recording:
+    return Recording(np.where(np.arange(40) == 3, np.nan, np.load(path))[None], path, "npy")
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "check", "found"),
+    [
+        ("read", lambda self, path: np.load(path), "read", "read returned ndarray, expected a Recording"),
+        ("read", lambda self, path: Recording(np.load(path), path, "npy"), "read", r"\(1, 40\), expected \(n, 1, time\)"),
+        ("read", lambda self, path: Recording(np.load(path)[None], path, ""), "read", "the format '', expected a name"),
+        ("read", gapped, "read", "1 of 40 values that are not finite"),
+        ("write", lossy, "write", r"differs by \d+ % of its standard deviation, expected at most 5 %"),
+        ("write", copied, "write", "values times 0.9 were written, and the file reads as before: changes are lost"),
+        ("write", shortened, "write", r"written as it was read has signals of shape \(1, 1, 39\), expected \(1, 1, 40\)"),
+        ("write", elsewhere, "write", "expected the path in"),
+        ("write", spoiled, "write", "write changed the signals that it was given"),
+        ("write", lambda self, recording, path: path, "write", "expected the path in"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_reading_or_writing_is_found(part: str, wrong: Any, check: str, found: str, file: Path) -> None:
+    failed = once(type("Mistaken", (Filed,), {part: wrong})(), file)
+    assert not failed[check].passed
+    assert re.search(found, failed[check].detail), failed[check].detail
+    assert set(failed) == ({"read"} if check == "read" else {"read", "write"})
+
+
+def test_the_command_takes_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(tmp_path / name)
+    assert main(["check-domain", "faces", "--file", str(tmp_path / "a.png"), str(tmp_path / "b.png")]) == 0
+    said = capsys.readouterr().out
+    assert "passed read a.png: PNG: (1, 3, 20, 30)" in said and "passed write b.png: " in said
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    assert main(["check-domain", "faces", "--file", str(tmp_path / "b.png")]) == 2
+    assert "FAILED read b.png" in capsys.readouterr().out
+    assert main(["check-domain", "faces", "--file", str(tmp_path / "c.png")]) == 2
+    assert "c.png" in capsys.readouterr().err

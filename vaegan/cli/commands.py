@@ -288,7 +288,7 @@ def check_domain_command(options: argparse.Namespace, _: list[str]) -> None:
     from vaegan import plugins
     from vaegan.testing import check_domain
 
-    checks = check_domain(plugins.domain_class(options.name)(data=options.data))
+    checks = check_domain(plugins.domain_class(options.name)(data=options.data), options.file)
     failed = [check for check in checks if not check.passed]
     if options.json:
         rows = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks]

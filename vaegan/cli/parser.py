@@ -199,4 +199,5 @@ def _sweep(add: Add) -> None:
 def _check_domain(add: Add) -> None:
     add("name", metavar="NAME")
     add("--data", type=Path, help="data of the domain; by default its embedded ones")
+    add("--file", type=Path, nargs="+", default=[], metavar="PATH", help="files to read, write and read again")
     add("--json", action="store_true", help="print JSON")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from vaegan.domain import Domain
 from vaegan.errors import DataError
 from vaegan.signal import SignalSpec
 from vaegan.testing.degradations import ContractError, check_degradation
+from vaegan.testing.files import check_read, check_write
 from vaegan.testing.tools import tool_checks
 
 MOST_OUTSIDE = 0.01
@@ -40,7 +43,7 @@ class Check:
     detail: str
 
 
-def check_domain(domain: Domain) -> list[Check]:
+def check_domain(domain: Domain, files: Sequence[Path] = ()) -> list[Check]:
     """Checks the contract of a domain: its spec, its splits, its units and its degradations, and what it brings to judging.
 
     Of the rest (drawing, measures, classical methods, features, sections of a report and so on) what the domain writes
@@ -49,6 +52,8 @@ def check_domain(domain: Domain) -> list[Check]:
 
     Args:
         domain: the domain, on the data that it shall be checked with.
+        files: files as ``vaegan restore`` will get them: each is read, written as it was and with other values, into a
+            temporary folder, and read again.
 
     Returns:
         One check for each part, in order; an exception of the domain is a failed check, not an exception.
@@ -83,7 +88,12 @@ def check_domain(domain: Domain) -> list[Check]:
             checks.append(_attempt("vary", lambda: _check_vary(domain, sets["train"])))
         tools = tool_checks(domain, sets["train"], sets["test"])
         checks += [_attempt(name, check) for name, check in tools.items()]
-    return checks + _check_degradations(domain, spec)
+    checks += _check_degradations(domain, spec)
+    for file in files:
+        checks.append(_attempt(f"read {file.name}", partial(check_read, domain, file)))
+        if checks[-1].passed:
+            checks.append(_attempt(f"write {file.name}", partial(check_write, domain, file)))
+    return checks
 
 
 def _attempt(name: str, check: Callable[[], str]) -> Check:
