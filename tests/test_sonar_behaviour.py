@@ -79,15 +79,21 @@ def test_thinning_by_other_looks_than_were_added_is_refused(tmp_path: Path) -> N
 
     objective.check(None)
     objective.check(added("speckle L=4"))
+    objective.check(added("speckle L=4 + missing-pings + beam-dropout share=0.1"))
+    objective.check(added("missing-pings + speckle L=4", "speckle L=4"))
     for other in (
         ("speckle L=2",),
         ("speckle L=2..4",),
         ("speckle L=4 + smear",),
         ("speckle L=4", "speckle L=8"),
+        ("speckle L=4", "missing-pings"),
+        ("speckle L=4 + speckle L=4",),
+        ("speckle L=4 + missing-pings marked=false",),
         ("smear",),
     ):
         with pytest.raises(
-            UserError, match=r"level 4, but .*'speckle L=4' alone, or none .*set --stages.N.objective.level"
+            UserError,
+            match=r"level 4, but .*'speckle L=4' and nothing else but hidden .*set --stages.N.objective.level",
         ):
             objective.check(added(*other))
         ThinningObjective(law="gaussian", level=0.1).check(added(*other))
@@ -95,6 +101,11 @@ def test_thinning_by_other_looks_than_were_added_is_refused(tmp_path: Path) -> N
     with pytest.raises(UserError, match="degradations are noise of 2 looks"):
         train("sonar/selfsupervised", own_speckle("speckle L=2").smoke(), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_thinning_learns_beside_missing_pings(tmp_path: Path) -> None:
+    run = train("own", own_speckle("speckle L=4 + missing-pings").smoke(), out=tmp_path / "run", device="cpu")
+    assert run.recipe.degradations == ("speckle L=4 + missing-pings",)
 
 
 def test_a_run_learns_from_records_that_are_noisy_themselves(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class LostLines(EchoDegradation):
         super().__init__(share, scaling, clip)
         check_along(along)
         self.along: Along = along
-        self.marked = marked
+        self.marked = self.hides = marked
 
     def echo(self, u: Tensor, level: Tensor, generator: torch.Generator | None) -> Measurement:
         """Loses lines."""

@@ -41,7 +41,8 @@ class Degradation(nn.Module, ABC):
             the least and the greatest value that make sense.
 
     Attributes:
-        looks: the number of looks, where this is gamma noise of one and nothing else.
+        looks: the number of looks, where this is gamma noise of one and nothing else but samples that are hidden.
+        hides: whether it does nothing but hide samples, and its mask says which.
 
     Raises:
         UserError: when the range is reversed or leaves ``bounds``.
@@ -51,6 +52,7 @@ class Degradation(nn.Module, ABC):
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     dims: ClassVar[tuple[int, ...]] = (1, 2)
     looks: float | None = None
+    hides: bool = False
 
     def __init__(self, level: Level) -> None:
         super().__init__()

@@ -59,6 +59,9 @@ class Compose(Degradation):
         if not 0.0 <= probability <= 1.0:
             raise UserError(f"Compose got probability={probability:g}", expected="a value in [0, 1]")
         self.steps, self.probability = nn.ModuleList(steps), probability
+        told = [step.looks for step in steps if not step.hides]
+        self.hides = not told
+        self.looks = told[0] if len(told) == 1 and probability == 1.0 else None
 
     def forward(
         self,
@@ -111,6 +114,8 @@ class OneOf(Degradation):
         if not choices:
             raise UserError("OneOf got no degradation", expected="at least one")
         self.choices = nn.ModuleList(choices)
+        self.hides = all(choice.hides for choice in choices)
+        self.looks = choices[0].looks if len({choice.looks for choice in choices}) == 1 else None
 
     def forward(
         self,

@@ -184,13 +184,14 @@ class ThinningObjective(_ObservedObjective):
         """Parts are independent only where the noise has the looks that they are drawn by.
 
         Raises:
-            UserError: for gamma thinning under anything but gamma noise of ``level`` looks, or the data's own noise.
+            UserError: for gamma thinning under anything but the data's own noise, or gamma noise of ``level`` looks, beside
+                which samples may be hidden.
         """
         if self.law == "gamma" and degradation is not None and degradation.looks != self.level:
             looks = "other noise" if degradation.looks is None else f"noise of {degradation.looks:g} looks"
             raise UserError(
                 f"gamma thinning of level {self.level:g}, but the training's degradations are {looks}",
-                expected=f"'speckle L={self.level:g}' alone, or none where the data are noisy themselves",
+                expected=f"'speckle L={self.level:g}' and nothing else but hidden samples, or none where the data are noisy",
                 mend="set --stages.N.objective.level or --degradations",
             )
 
