@@ -47,6 +47,11 @@ _SEGMENT = 65_533
 """Bytes that a segment of a JPEG holds."""
 _XMP_HEAD = {"JPEG": b"http://ns.adobe.com/xap/1.0/\0", "PNG": b"XML:com.adobe.xmp\0\0\0\0\0"}
 _XMP_TAG = 700
+_IPTC_TAG = 33723
+_IPTC_RESOURCE = 0x0404
+"""Photoshop's number for IPTC's record among its own; a JPEG holds it there, a TIFF there or in a tag of its own."""
+_PHOTOSHOP_TAG = 34377
+_PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 _EXIF_TEXT = "Raw profile type exif"
 # As an attribute or as an element: a packet that keeps it contradicts pixels that are written upright, or states it twice.
 _XMP_ORIENTATION = re.compile(
@@ -77,6 +82,7 @@ class PictureMetadata:
         dpi: dots per inch across and down.
         text: a PNG's texts by key.
         xmp: the XMP packet, without the orientation that it may state.
+        iptc: IPTC's record of a JPEG or TIFF: caption, author, keywords, rights.
         comment: a JPEG's or GIF's comment.
         colours: a PNG's chunks about its colours (gAMA, cHRM, sRGB) by name.
         compression: Pillow's name for a TIFF's compression.
@@ -92,6 +98,7 @@ class PictureMetadata:
     dpi: tuple[float, float] | None = None
     text: tuple[tuple[str, str], ...] = ()
     xmp: bytes = field(default=b"", repr=False)
+    iptc: bytes = field(default=b"", repr=False)
     comment: bytes = field(default=b"", repr=False)
     colours: tuple[tuple[bytes, bytes], ...] = ()
     compression: str = "raw"
@@ -224,6 +231,7 @@ def _separate(image: Image.Image, channels: int) -> tuple[np.ndarray[Any, Any], 
         if isinstance(image, PngImagePlugin.PngImageFile)
         else (),
         xmp=_XMP_ORIENTATION.sub(b"", _bytes(image, "xmp")),
+        iptc=_iptc(image),
         comment=_bytes(image, "comment"),
         colours=_colours(image),
         compression=str(image.info.get("compression", "raw")),
@@ -235,6 +243,35 @@ def _bytes(image: Image.Image, key: str) -> bytes:
     """What a file says under this key, unless it is a PNG's text that happens to be called so."""
     value = image.info.get(key)
     return value if isinstance(value, bytes) else b""
+
+
+def _iptc(image: Image.Image) -> bytes:
+    """IPTC's record, as its own tag or among Photoshop's resources; nothing where it is broken."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        resources = image.info.get("photoshop")
+        found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
+        return found if isinstance(found, bytes) else b""
+    own, theirs = (image.tag_v2.get(tag) for tag in (_IPTC_TAG, _PHOTOSHOP_TAG))
+    if isinstance(own, bytes):
+        return own
+    block = theirs if isinstance(theirs, bytes) else b""
+    at = 0
+    while block[at : at + 4] == b"8BIM" and at + 12 <= len(block):
+        number, name = struct.unpack_from(">HB", block, at + 4)
+        at += 6 + (name + 2) // 2 * 2  # names, and what follows them, are padded to whole pairs of bytes
+        (length,) = struct.unpack_from(">I", block.ljust(at + 4, b"\0"), at)
+        if number == _IPTC_RESOURCE:
+            return block[at + 4 : at + 4 + length]
+        at += 4 + (length + 1) // 2 * 2
+    return b""
+
+
+def _app13(iptc: bytes) -> bytes:
+    """IPTC's record as a segment of a JPEG; nothing where there is none or it is too long for one."""
+    resource = b"8BIM" + struct.pack(">HHI", _IPTC_RESOURCE, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+    payload = _PHOTOSHOP_HEAD + resource
+    fits = iptc and len(payload) <= _SEGMENT
+    return b"\xff\xed" + struct.pack(">H", len(payload) + 2) + payload if fits else b""
 
 
 def _colours(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
@@ -254,7 +291,7 @@ def _colours(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
 def _exif(image: Image.Image) -> bytes:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         if _EXIF_TEXT not in image.info or "exif" in image.info:
-            return _bytes(image, "exif")
+            return _without_thumbnail(_bytes(image, "exif"))
         try:
             return image.getexif().tobytes()
         except Exception:  # the parser may raise nearly anything
@@ -267,6 +304,21 @@ def _exif(image: Image.Image) -> bytes:
         return kept.tobytes() if len(kept) else b""
     except Exception:  # of broken tags the parser may raise nearly anything; the picture is whole without them
         return b""
+
+
+def _without_thumbnail(exif: bytes) -> bytes:
+    """The block without its second directory: that is of a small copy of the picture as it was, which would be shown for it."""
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
+    try:
+        if order is None:
+            return exif
+        first = start + struct.unpack_from(f"{order}I", exif, start + 4)[0]
+        after = first + 2 + 12 * struct.unpack_from(f"{order}H", exif, first)[0]
+        struct.unpack_from("4x", exif, after)
+    except struct.error:  # a broken block stays as it is
+        return exif
+    return exif[:after] + bytes(4) + exif[after + 4 :]
 
 
 def _states_orientation(exif: bytes) -> bool:
@@ -342,12 +394,12 @@ def _save_options(name: str, meta: PictureMetadata) -> dict[str, Any]:
         options["comment"] = meta.comment
     if name == "WEBP" or (name == "JPEG" and len(_XMP_HEAD[name] + meta.xmp) <= _SEGMENT):
         options["xmp"] = meta.xmp
-    elif name == "TIFF" and meta.xmp:
+    elif name == "TIFF" and (meta.xmp or meta.iptc):
         options["exif"] = Image.Exif()
         options["exif"].load(meta.exif)
-        options["exif"][_XMP_TAG] = meta.xmp
+        options["exif"].update({tag: found for tag, found in ((_XMP_TAG, meta.xmp), (_IPTC_TAG, meta.iptc)) if found})
     if name == "JPEG":
-        options |= {"quality": 95, "subsampling": 0}
+        options |= {"quality": 95, "subsampling": 0, "extra": _app13(meta.iptc)}
     elif name == "WEBP":
         options |= {"lossless": True, "exact": True}
     elif name == "TIFF":

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, IptcImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from domains.picture_sets import fit_square, read_square
-from domains.pictures import PictureMetadata, draw_pictures, read_picture, write_picture
+from domains.pictures import PictureMetadata, _without_thumbnail, draw_pictures, read_picture, write_picture
 from vaegan.domain import Recording
 
 ROWS, COLUMNS = 13, 22
@@ -218,6 +218,106 @@ def test_xmp_is_kept_and_the_picture_turned_once(
     assert turned[0].size == turned[1].size == ((COLUMNS, ROWS) if stated == "nowhere" else (ROWS, COLUMNS))
     if ending in ("png", "tif"):
         np.testing.assert_array_equal(*(np.asarray(image) for image in turned))
+
+
+def iptc(caption: bytes = b"Oma, 1912") -> bytes:
+    """IPTC's record: a caption, and a keyword."""
+    fields = ((120, caption), (25, b"family"))
+    return b"".join(b"\x1c\x02" + struct.pack(">BH", number, len(value)) + value for number, value in fields)
+
+
+def resource(number: int, value: bytes, name: bytes = b"") -> bytes:
+    """One of Photoshop's resources; names and values are padded to whole pairs of bytes."""
+    told = bytes([len(name)]) + name
+    head = b"8BIM" + struct.pack(">H", number) + told + b"\0" * (len(told) % 2)
+    return head + struct.pack(">I", len(value)) + value + b"\0" * (len(value) % 2)
+
+
+def jpeg_with_iptc(path: Path, record: bytes) -> None:
+    payload = b"Photoshop 3.0\0" + resource(1061, b"12345", b"ab") + resource(1028, record)
+    picture("RGB").save(path, extra=b"\xff\xed" + struct.pack(">H", len(payload) + 2) + payload)
+
+
+def tiff_with_iptc(path: Path, tags: dict[int, bytes]) -> None:
+    exif = Image.Exif()
+    exif.update(tags)
+    picture("RGB").save(path, exif=exif)
+
+
+def caption_of(path: Path) -> Any:
+    with Image.open(path) as image:
+        found = IptcImagePlugin.getiptcinfo(image)
+    return None if found is None else (found[2, 120], found[2, 25])
+
+
+@pytest.mark.parametrize("ending", ["jpg", "tif"])
+@pytest.mark.parametrize("kept_in", ["jpeg", "tag", "resource"])
+def test_an_archive_s_caption_is_kept(kept_in: str, ending: str, tmp_path: Path) -> None:
+    source, target = tmp_path / ("a.jpg" if kept_in == "jpeg" else "a.tif"), tmp_path / f"b.{ending}"
+    if kept_in == "jpeg":
+        jpeg_with_iptc(source, iptc())
+    elif kept_in == "tag":
+        tiff_with_iptc(source, {33723: iptc()})
+    else:
+        tiff_with_iptc(source, {34377: resource(1061, b"12345", b"a") + resource(1028, iptc())})
+    write_picture(read_picture(source, 3), target)
+    assert caption_of(target) == (b"Oma, 1912", b"family")
+    assert read_picture(target, 3).metadata.iptc == iptc()
+
+
+@pytest.mark.parametrize("block", [b"8BIM", b"8BIM\x04\x04", resource(1028, iptc())[:9], b"8BIM" * 9, b"", b"none"])
+def test_a_broken_block_of_photoshop_is_no_reason_to_refuse_a_picture(block: bytes, tmp_path: Path) -> None:
+    tiff_with_iptc(tmp_path / "a.tif", {34377: block})
+    assert read_picture(tmp_path / "a.tif", 3).metadata.iptc == b""
+
+
+def test_iptc_that_is_too_long_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
+    jpeg_with_iptc(tmp_path / "a.jpg", iptc(b"x" * 32_000))
+    write_picture(read_picture(tmp_path / "a.jpg", 3), tmp_path / "b.jpg")
+    assert caption_of(tmp_path / "b.jpg")[0] == b"x" * 32_000
+    tiff_with_iptc(tmp_path / "a.tif", {33723: 3 * iptc(b"x" * 32_000)})
+    write_picture(read_picture(tmp_path / "a.tif", 3), tmp_path / "c.jpg")
+    assert caption_of(tmp_path / "c.jpg") is None
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_the_thumbnail_of_the_damaged_picture_is_not_shown_for_the_restored_one(
+    order: str, ending: str, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.jpg"
+    picture("RGB").save(small)
+    thumbnail = small.read_bytes()
+
+    def directory(entries: list[tuple[int, int]], after: int) -> bytes:
+        rows = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in entries)
+        return struct.pack(f"{order}H", len(entries)) + rows + struct.pack(f"{order}I", after)
+
+    second = 8 + len(directory([(256, COLUMNS)], 0))
+    end = second + len(directory([(0, 0)] * 2, 0))
+    block = (
+        b"Exif\0\0"
+        + {"<": b"II*\0", ">": b"MM\0*"}[order]
+        + struct.pack(f"{order}I", 8)
+        + directory([(256, COLUMNS)], second)
+        + directory([(513, end), (514, len(thumbnail))], 0)
+        + thumbnail
+    )
+    source, target = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
+    picture("RGB").save(source, exif=block)
+    with Image.open(source) as image:
+        assert image.getexif().get_ifd(ExifTags.IFD.IFD1)[514] == len(thumbnail)
+    write_picture(read_picture(source, 3), target)
+    with Image.open(target) as image:
+        assert image.getexif().get_ifd(ExifTags.IFD.IFD1) == {}
+        assert image.getexif()[256] == COLUMNS
+
+
+@pytest.mark.parametrize(
+    "block", [b"", b"Exif\0\0", b"II*\0\x08\0\0\0", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff", b"xy"]
+)
+def test_a_broken_block_of_exif_stays_as_it_is(block: bytes) -> None:
+    assert _without_thumbnail(block) == block
 
 
 def test_xmp_that_is_too_long_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
