@@ -307,7 +307,7 @@ def _exif(image: Image.Image) -> bytes:
 
 
 def _without_thumbnail(exif: bytes) -> bytes:
-    """The block without its second directory: that is of a small copy of the picture as it was, which would be shown for it."""
+    """The block without its second directory, which shows a small copy of the picture as it was for the whole one."""
     start = 6 if exif.startswith(b"Exif\0\0") else 0
     order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
     try:
