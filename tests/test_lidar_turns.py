@@ -354,6 +354,26 @@ def test_bad_files_are_named(tmp_path) -> None:
         Turns(up=-25.0, down=3.0)
 
 
+@pytest.mark.parametrize("columns", ["xyz", "doubles", "nuscenes", "six", "kitti"])
+def test_a_bin_of_other_columns_is_not_taken_for_its_own(tmp_path, columns) -> None:
+    points = rings()
+    points = points[: len(points) // 20 * 20]  # a length that fits whatever the columns are
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy()[:, None]
+    time = np.full_like(ring, 0.05, dtype=np.float32)
+    made = {
+        "xyz": points[:, :3],
+        "doubles": points.astype("<f8").view("<f4"),
+        "nuscenes": np.concatenate([points, ring], axis=1),
+        "six": np.concatenate([points, ring, time], axis=1),
+        "kitti": points,
+    }
+    path = save_bin(tmp_path / ("a.pcd.bin" if columns == "kitti" else "a.bin"), np.ascontiguousarray(made[columns]))
+    with pytest.raises(DataError, match=r"holds other columns than its ending says .*PCD"):
+        SMALL.read(path)
+    points[: len(points) // 12, 3] = -1.0  # what some converters write where nothing was measured
+    assert SMALL.read(save_bin(tmp_path / "b.bin", points)).metadata[0].layout == "rings"
+
+
 def test_points_that_are_not_finite_stay_in_the_file_and_out_of_the_image(tmp_path) -> None:
     points = rings()
     points[5, 0], points[9, 2] = np.nan, np.inf
