@@ -232,6 +232,30 @@ def test_filled_points_have_the_time_and_colour_of_the_echo_beside_them(tmp_path
     assert (back.points["intensity"] == 1000).all()
 
 
+@pytest.mark.parametrize(("kind", "metre", "off"), [("<u4", 1000, 0.03), ("<f4", 1, 0.0)])
+def test_a_range_that_the_file_repeats_follows_the_points(tmp_path, kind, metre, off) -> None:
+    points = rings()
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy()
+    table = np.zeros(len(points), [*((name, "<f4") for name in "xyz"), ("ring", "u1"), ("range", kind), ("t", "<u4")])
+    for i, name in enumerate("xyz"):
+        table[name] = points[:, i]
+    away = np.linalg.norm(points[:, :3], axis=1)
+    table["ring"], table["range"] = ring, np.rint(metre * (away + off)) if metre > 1 else away
+    recording = SMALL.read(save_pcd(tmp_path / "a.pcd", table))
+    moved = np.nan_to_num(recording.signals, nan=5.0)
+    moved[0, 0, :, ::2] = 6.0
+    found = read_cloud(SMALL.write(recording.with_signals(moved), tmp_path / "b.pcd"))
+    now = np.linalg.norm(found.xyz(), axis=1)
+    assert len(now) > len(points) and (np.abs(now[: len(points)] - away) > 0.5).any(), "filled, and moved"
+    np.testing.assert_allclose(found.points["range"], metre * (now + off), atol=1.0 if metre > 1 else 1e-4)
+    same = np.abs(now[: len(points)] - away) < 1e-4
+    np.testing.assert_array_equal(found.points[: len(points)][same], table[same])
+    table["range"] = 7 + np.arange(len(table)) % 5  # something else of that name
+    recording = SMALL.read(save_pcd(tmp_path / "c.pcd", table))
+    found = read_cloud(SMALL.write(recording.with_signals(moved), tmp_path / "d.pcd"))
+    np.testing.assert_array_equal(found.points["range"][: len(table)], table["range"])
+
+
 @pytest.mark.parametrize(("greatest", "scale"), [(1.0, 1.0), (200.0, 255.0), (5000.0, 65535.0)])
 def test_intensities_are_scaled_by_the_least_of_three_ranges_that_holds_them(tmp_path, greatest, scale) -> None:
     points = rings()

@@ -28,6 +28,8 @@ FORMATS = {".pcd.bin": "nuscenes", ".bin": "kitti", ".pcd": "pcd", ".ply": "ply"
 ENDINGS = tuple(FORMATS)
 INTENSITY = ("intensity", "i", "reflectance", "reflectivity", "remission", "scalar_intensity")
 RING = ("ring", "channel", "laser_id", "line")
+RANGE = ("range", "distance")
+"""Fields in which drivers repeat how far a point is (Ouster's in millimetres)."""
 MOST_POINTS = 20_000_000
 MOST_BELOW = 0.1
 """Share of the intensities of a ``.bin`` that may lie below 0; of other columns than its own at least a sixth do."""
@@ -101,6 +103,22 @@ class Cloud:
         values = self.points[name]
         most = float(values[np.isfinite(values)].max(initial=0))
         return 65535.0 if most > 255.0 else 255.0 if most > 1.0 or self.format == "nuscenes" else 1.0
+
+    def stated_range(self) -> tuple[str, float] | None:
+        """The field that repeats the distance of x, y, z, and what stands for a metre in it (1 or 1000); ``None`` without.
+
+        A sensor measures from where its beams leave it, which is some centimetres from where x, y and z are 0.
+        """
+        name = self.named(RANGE)
+        if name is None or self.points[name].ndim > 1:
+            return None
+        away = np.linalg.norm(self.xyz(), axis=1)
+        known = np.isfinite(away) & (away > 0.5)
+        for metre in (1.0, 1000.0):
+            off = np.abs(self.points[name][known] / metre - away[known])
+            if len(off) and float(np.median(off)) < 0.1:
+                return name, metre
+        return None
 
 
 def ending(path: Path) -> str:
