@@ -199,7 +199,7 @@ def _check_columns(path: Path, points: Array) -> None:
     if odd:
         raise DataError(
             f"{path} holds other columns than its ending says ({' and '.join(odd)})",
-            expected="float32 x, y, z, intensity in a .bin, as KITTI's; with the ring behind them in a .pcd.bin, as nuScenes'",
+            expected="float32 x, y, z, intensity in a .bin (KITTI), and the ring behind them in a .pcd.bin (nuScenes)",
             mend="rename it where it is the other one; else convert it, for example to PCD",
         )
 

@@ -262,8 +262,8 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     stay as they are. Behind them come the points of filled pixels: those without a point, be it beyond ``far``, which in
     their column or row lie between two that have one, at most ``longest_gap`` pixels apart; they go ring by ring, each from
     azimuth 0 anticlockwise, so that a file without a field for rings can be read again. What the file says of points beside
-    place, intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column. A field
-    that repeats the range goes with the place.
+    place, intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column. A
+    field that repeats the range goes with the place.
 
     Returns:
         The cloud, and for each of its points whether it was filled and whether it was moved.
