@@ -418,6 +418,60 @@ def test_decibels_are_refused(end: str, tmp_path: Path) -> None:
     assert path.name in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["<i2", "<f4"])
+def test_waveforms_and_fill_values_are_no_amplitudes(kind: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    path = tmp_path / "a.npy"
+    waveform = 3000 * np.sin(np.arange(2400) / 3).reshape(40, 60) + 1.0
+    echo = generator.integers(100, 30000, (40, 60)).astype(kind)
+    filled = echo.copy()
+    filled[:, :10] = -9999
+    for samples, lowest in ((waveform.astype(kind), "-299"), (filled, "-9999")):
+        np.save(path, samples)
+        with pytest.raises(DataError, match=rf"% of the samples are negative, down to {lowest}.*a mask"):
+            formats.read(path)
+    mask = np.ones((40, 60), bool)
+    mask[:, :10] = False
+    np.savez(tmp_path / "a.npz", echo=filled, mask=mask)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*negative")
+        found = formats.read(tmp_path / "a.npz").signals[0, 0]
+    np.testing.assert_array_equal(np.isnan(found), ~mask)
+    echo[3, :30] = -40  # noise about 0
+    np.save(path, echo)
+    with pytest.warns(
+        UserWarning, match=r"a\.npy: 1\.2 % of the samples are negative, down to -40; they are taken for 0"
+    ):
+        formats.read(path)
+
+
+def test_what_a_mask_leaves_out_does_not_set_the_scale(tmp_path: Path) -> None:
+    import h5py
+
+    echo, mask = np.random.default_rng(0).random((2, 9, 7)).astype(np.float32), np.ones((2, 9, 7), bool)
+    echo[0, 0, :4], mask[0, 0, :4] = 1e20, False
+    np.savez(tmp_path / "a.npz", echo=echo, mask=mask)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["echo"], file["mask"] = echo, mask
+    for end in ("npz", "h5"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = formats.read(tmp_path / f"a.{end}").signals[:, 0]
+        np.testing.assert_array_equal(found[mask], echo[mask])
+
+
+def test_arrays_of_another_order_of_bytes_come_back_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, (16 * np.arange(1, 4001, 50).reshape(8, 10)).astype(">u2"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        recording = formats.read(path)
+    formats.write(recording.with_signals(recording.signals * np.float32(0.5)), tmp_path / "b.npy")
+    back = np.load(tmp_path / "b.npy")
+    assert back.dtype == np.dtype(">u2")
+    np.testing.assert_allclose(back, np.load(path) / 2, atol=1)
+
+
 def test_amplitudes_are_those_of_double_precision() -> None:
     generator = np.random.default_rng(0)
     for samples in (generator.integers(0, 2**32, (40, 50), dtype=np.uint32), generator.gamma(2.0, 300.0, (40, 50))):
