@@ -555,6 +555,52 @@ def test_lost_pings_are_gaps_and_what_fills_them_is_written(end: str, tmp_path: 
     np.testing.assert_array_equal(as_it_was.signals, recording.signals)
 
 
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_no_echo(kind: str, tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(1, 250, (40, 30)).astype(np.uint8)
+    outside = np.abs(np.arange(30) - 15) > np.arange(40)[:, None] / 3 + 2
+    grey[outside] = 255  # as programs that draw figures leave it
+    opaque = np.where(outside, 0, 255).astype(np.uint8)
+    if kind == "P":
+        image = Image.fromarray(grey)
+        image.putpalette([level for level in range(256) for _ in range(3)])
+        image.save(tmp_path / "a.png", transparency=255)
+    else:
+        layers = [grey] * (3 if kind == "RGBA" else 1)
+        Image.fromarray(np.stack([*layers, opaque], axis=-1)).save(tmp_path / "a.png")
+    recording = formats.read(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.isnan(recording.signals[0, 0]), outside)
+    formats.write(recording.with_signals(np.full((1, 1, 40, 30), 0.2, np.float32)), tmp_path / "b.png")
+    back = np.asarray(Image.open(tmp_path / "b.png"))
+    np.testing.assert_array_equal(back[..., -1], opaque)
+    assert (back[..., 0][outside] == 255).all() and (back[..., 0][~outside] == 51).all()
+    Image.fromarray(np.stack([grey, np.zeros_like(grey)], axis=-1)).save(tmp_path / "none.png")
+    assert np.isfinite(formats.read(tmp_path / "none.png").signals).all(), "an opacity that means nothing"
+
+
+@pytest.mark.parametrize(("kind", "none"), [("u1", 255), ("u1", 0), ("<u2", 65535), ("<u2", 7)])
+def test_a_mosaic_keeps_its_place_and_what_stands_for_no_data(kind: str, none: int, tmp_path: Path) -> None:
+    most = np.iinfo(kind).max
+    samples = np.random.default_rng(0).integers(most // 50, most - 9, (40, 30)).astype(kind)
+    outside = np.zeros((40, 30), bool)
+    outside[10:20, 12:20] = True  # a hole between two lines of a survey
+    samples[outside] = none
+    tags = Image.Exif()
+    tags[33550], tags[42112], tags[42113] = (0.5, 0.5, 0.0), "<GDALMetadata></GDALMetadata>", str(none)
+    Image.fromarray(samples).save(tmp_path / "a.tif", exif=tags)
+    recording = formats.read(tmp_path / "a.tif")
+    echo = recording.signals[0, 0]
+    np.testing.assert_array_equal(np.isnan(echo), outside)
+    np.testing.assert_allclose(echo[~outside], samples[~outside] / most, rtol=1e-6)
+    for level in (0.0, 1.0, none / most):
+        formats.write(recording.with_signals(np.full((1, 1, 40, 30), level, np.float32)), tmp_path / "b.tif")
+        with Image.open(tmp_path / "b.tif") as image:
+            back = np.asarray(image)
+            assert [image.tag_v2[tag] for tag in (33550, 42112, 42113)] == [tags[33550], tags[42112], str(none)]
+        np.testing.assert_array_equal(back == none, outside)
+        assert np.abs(back[~outside] - level * most).max() <= 1
+
+
 def test_few_and_many_lost_lines_of_a_picture_are_marked(tmp_path: Path) -> None:
     levels = np.random.default_rng(0).integers(1, 200, (1000, 60)).astype(np.uint8)
     levels[300:306] = levels[500:560] = 0  # fewer, and more, than what may be the outside of a fan
