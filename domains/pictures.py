@@ -59,8 +59,10 @@ _XMP_ORIENTATION = re.compile(
 )
 # Groups 3 and 4 hold one bit a pixel only, and the others that Pillow can read are not free of loss.
 _TIFF_COMPRESSIONS = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"}
+NODATA = 42113
+"""GDAL's tag: the sample, as a text, that stands where nothing was recorded."""
 # Tags about the scene and its author; all others describe how this one file was laid out.
-_TIFF_KEPT = {270, 271, 272, 305, 306, 315, 33432, 33550, 33922, 34665, 34735, 34736, 34737, 34853}
+_TIFF_KEPT = {270, 271, 272, 305, 306, 315, 33432, 33550, 33922, 34665, 34735, 34736, 34737, 34853, 42112, NODATA}
 # EXIF orientation -> (swap rows and columns first, then flip the rows, flip the columns).
 _UPRIGHT = {
     1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
@@ -103,6 +105,17 @@ class PictureMetadata:
     colours: tuple[tuple[bytes, bytes], ...] = ()
     compression: str = "raw"
     inks: np.ndarray[Any, Any] | None = field(default=None, repr=False)
+
+    @property
+    def nodata(self) -> float | None:
+        """The sample that stands where nothing was recorded, as a GeoTIFF may state it."""
+        stated = Image.Exif()
+        try:
+            stated.load(self.exif)
+            value = float(str(stated.get(NODATA, "")).strip("\0 "))
+        except Exception:  # the parser may raise nearly anything
+            return None
+        return value if np.isfinite(value) else None
 
 
 def read_picture(path: Path, channels: int) -> Recording:

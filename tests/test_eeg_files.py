@@ -350,6 +350,61 @@ def test_what_is_not_in_volts_is_no_eeg_and_stays_as_it_was(run, tmp_path, endin
         assert 0.001 < moved < 10 if one.label in ("C3", "O1") else moved == 0
 
 
+@pytest.mark.parametrize(
+    ("unit", "volts"), [(b"UV", 1e-6), ("µV".encode(), 1e-6), (b"microV", 1e-6), (b"nV", 1e-9), (b"MV", 1e-3)]
+)
+def test_units_that_mne_does_not_know_are_volts_too(run, tmp_path, unit, volts):
+    path, scale = tmp_path / "a.edf", 1e-6 / volts
+    mne.export.export_raw(path, recording(), verbose="ERROR")
+    given = mne.io.read_raw(path, preload=True, verbose="ERROR").get_data()
+    content, header = bytearray(path.read_bytes()), Header.read(path)
+    content[header.place("unit", 0)] = unit.ljust(8)
+    for field in ("low", "high"):
+        content[header.place(field, 0)] = f"{float(header.fields[field][0]) * scale:.8g}"[:8].ljust(8).encode()
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clean = run.restore(path)
+    raw = clean.recording.metadata.instance
+    np.testing.assert_allclose(raw.get_data()[0], given[0], atol=1e-3 * np.abs(given[0]).max())
+    clean.write(tmp_path / "b.edf")
+    back = mne.io.read_raw(tmp_path / "b.edf", preload=True, verbose="ERROR").get_data()
+    wanted = returned(clean.recording.metadata, clean.recording.signals.reshape(clean.recording.metadata.seen.shape))
+    np.testing.assert_allclose(back[0] * volts, wanted.get_data()[0], atol=2e-8)
+    assert Header.read(tmp_path / "b.edf").fields["unit"][0].encode("latin-1") == unit
+
+
+def test_a_date_that_edf_does_not_hold_is_left_out_and_said(run, tmp_path):
+    raw = recording()
+    raw.set_annotations(None)
+    raw.set_meas_date(datetime.datetime(1924, 5, 1, 10, tzinfo=datetime.UTC))  # as BIDS makes dates anonymous
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    with pytest.warns(UserWarning, match="from 1985 to 2084; the recording's, 1924-05-01, is left out"):
+        written = run.restore(tmp_path / "a_raw.fif").write(tmp_path / "a.edf")
+    assert mne.io.read_raw(written, verbose="ERROR").n_times == raw.n_times
+
+
+def test_what_holds_no_raw_recording_is_sent_elsewhere(run, tmp_path):
+    whole = quiet(12.0)
+    epochs = mne.make_fixed_length_epochs(whole, 3.0, preload=True, verbose="ERROR")
+    epochs.save(tmp_path / "a-epo.fif", verbose="ERROR")
+    epochs.average().save(tmp_path / "a-ave.fif", verbose="ERROR")
+    for name in ("a-epo.fif", "a-ave.fif"):
+        with pytest.raises(DataError, match=r"read_epochs, averages with mne\.read_evokeds.*EEGDenoiser\.transform"):
+            run.restore(tmp_path / name)
+
+
+def test_brainvision_bytes_in_another_order_are_refused(run, tmp_path):
+    path = tmp_path / "a.vhdr"
+    mne.export.export_raw(path, quiet(12.0), verbose="ERROR")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("BinaryFormat=", "UseBigEndianOrder=NO\nBinaryFormat="), encoding="utf-8")
+    run.restore(path)
+    path.write_text(text.replace("BinaryFormat=", "UseBigEndianOrder=YES\nBinaryFormat="), encoding="utf-8")
+    with pytest.raises(DataError, match="UseBigEndianOrder=YES; expected samples with their lowest byte first"):
+        run.restore(path)
+
+
 def test_an_edf_without_any_volts_gets_one_line(run, tmp_path):
     edfio = pytest.importorskip("edfio")
     path = tmp_path / "a.edf"

@@ -14,7 +14,7 @@ from domains.eeg.artifacts import TRAVELLING, Bank, Recorded, artifact_scale
 from domains.eeg.band import Band, bridged
 from domains.eeg.baselines import LinearMMSE, Regression, eeg_baselines
 from domains.eeg.blocks import PATTERN, spans, subject_of, subject_splits, units_of
-from domains.eeg.channels import is_known, kind_of, plain_name
+from domains.eeg.channels import _standard, is_known, kind_of, plain_name
 from domains.eeg.erp import find_responses
 from domains.eeg.erp import section as erp_section
 from domains.eeg.generation import (
@@ -270,6 +270,13 @@ def test_names_that_tell_no_subject_are_not_called_subjects(tmp_path):
         *((name, "other") for name in ("SaO2", "H.R.", "Airflow", "POSITION", "LIGHT", "Snore", "Pulse", "Flow")),
         *((name, "other") for name in ("THOR RES", "ABDO RES", "PHOTIC-REF", "IBI", "BURSTS", "SUPPR", "HR")),
         *((name, "other") for name in ("Temp rectal", "EEG RESP1-REF")),
+        *((name, "eog") for name in ("VEO", "HEO", "HEOR", "VEOU", "E1-A2")),
+        *(
+            (name, "other")
+            for name in ("Erg1", "DC1", "DC07-REF", "EEG DC3-REF", "OSAT", "PR", "EtCO2", "PhotoDiode", "GYROX")
+        ),
+        *((name, "other") for name in ("COUNTER", "Packet Counter", "Nasal Pressure", "Chest", "Abd", "Therm", "BP1")),
+        *((name, "emg") for name in ("Leg 1", "LLEG", "R-Leg", "Leg/L", "left leg", "RAT", "LAT-REF", "Tib", "PLM l")),
         *((name, "eeg") for name in ("EEG(sec)", "EEG", "EEG FP1-REF", "E1", "FP1-F7", "Pos9x")),
     ],
 )
@@ -280,7 +287,10 @@ def test_names_count_more_than_types(name, kind):
 def test_names_of_electrodes_in_their_many_spellings():
     spelt = ("Fc5.", "EEG FP1-REF", "T3", "fpz", "Nose", "C3-M2", "EEG T5-A1")
     assert [plain_name(name) for name in spelt] == ["FC5", "Fp1", "T7", "Fpz", "Nose", "C3", "P7"]
-    assert {kind_of(name) for name in (*TEN_TWENTY, "POz", "A1", "TP9", "PO7", "AFp3h")} == {"eeg"}
+    nets = [f"E{number}" for number in range(1, 257)] + [
+        f"{letter}{number}" for letter in "ABCDEFGH" for number in range(1, 33)
+    ]
+    assert {kind_of(name) for name in (*TEN_TWENTY, *_standard().values(), *nets)} == {"eeg"}
 
 
 def test_a_bipolar_channel_is_not_taken_for_its_first_electrode():

@@ -216,6 +216,13 @@ def test_bad_files_are_named(tmp_path) -> None:
     with pytest.raises(DataError, match=r"scans of 181 and 361 beams; .*a file of their own"):
         domain.read(mixed)
     assert len(PlanarScans(mixed, beams=BEAMS).everything()) == 41, "to learn from they are put on one grid"
+    coarse = log_line(np.linspace(1.0, 5.0, 181), "ROBOTLASER1")
+    fine = coarse.replace(f" {math.pi / 180:.6f} ", f" {math.pi / 720:.6f} ")
+    (tmp_path / "steps.log").write_text(f"{coarse}\n{fine}\n")
+    with pytest.raises(
+        DataError, match=r"steps.log holds scans of beams 0.25 and 1 degrees apart; .*a file of their own"
+    ):
+        domain.read(tmp_path / "steps.log")
     (tmp_path / "misses.log").write_text(log_line(np.full(181, 81.83)) + "\n")
     with pytest.raises(DataError, match=r"no beam of .*misses\.log has an echo"):
         domain.read(tmp_path / "misses.log")

@@ -232,6 +232,30 @@ def test_filled_points_have_the_time_and_colour_of_the_echo_beside_them(tmp_path
     assert (back.points["intensity"] == 1000).all()
 
 
+@pytest.mark.parametrize(("kind", "metre", "off"), [("<u4", 1000, 0.03), ("<f4", 1, 0.0)])
+def test_a_range_that_the_file_repeats_follows_the_points(tmp_path, kind, metre, off) -> None:
+    points = rings()
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy()
+    table = np.zeros(len(points), [*((name, "<f4") for name in "xyz"), ("ring", "u1"), ("range", kind), ("t", "<u4")])
+    for i, name in enumerate("xyz"):
+        table[name] = points[:, i]
+    away = np.linalg.norm(points[:, :3], axis=1)
+    table["ring"], table["range"] = ring, np.rint(metre * (away + off)) if metre > 1 else away
+    recording = SMALL.read(save_pcd(tmp_path / "a.pcd", table))
+    moved = np.nan_to_num(recording.signals, nan=5.0)
+    moved[0, 0, :, ::2] = 6.0
+    found = read_cloud(SMALL.write(recording.with_signals(moved), tmp_path / "b.pcd"))
+    now = np.linalg.norm(found.xyz(), axis=1)
+    assert len(now) > len(points) and (np.abs(now[: len(points)] - away) > 0.5).any(), "filled, and moved"
+    np.testing.assert_allclose(found.points["range"], metre * (now + off), atol=1.0 if metre > 1 else 1e-4)
+    same = np.abs(now[: len(points)] - away) < 1e-4
+    np.testing.assert_array_equal(found.points[: len(points)][same], table[same])
+    table["range"] = 7 + np.arange(len(table)) % 5  # something else of that name
+    recording = SMALL.read(save_pcd(tmp_path / "c.pcd", table))
+    found = read_cloud(SMALL.write(recording.with_signals(moved), tmp_path / "d.pcd"))
+    np.testing.assert_array_equal(found.points["range"][: len(table)], table["range"])
+
+
 @pytest.mark.parametrize(("greatest", "scale"), [(1.0, 1.0), (200.0, 255.0), (5000.0, 65535.0)])
 def test_intensities_are_scaled_by_the_least_of_three_ranges_that_holds_them(tmp_path, greatest, scale) -> None:
     points = rings()
@@ -352,6 +376,26 @@ def test_bad_files_are_named(tmp_path) -> None:
         SMALL.read(save_bin(tmp_path / "a.xyz", points))
     with pytest.raises(UserError, match="a view from -25"):
         Turns(up=-25.0, down=3.0)
+
+
+@pytest.mark.parametrize("columns", ["xyz", "doubles", "nuscenes", "six", "kitti"])
+def test_a_bin_of_other_columns_is_not_taken_for_its_own(tmp_path, columns) -> None:
+    points = rings()
+    points = points[: len(points) // 20 * 20]  # a length that fits whatever the columns are
+    ring = unfolded_rings(torch.from_numpy(points[:, :3])).numpy()[:, None]
+    time = np.full_like(ring, 0.05, dtype=np.float32)
+    made = {
+        "xyz": points[:, :3],
+        "doubles": points.astype("<f8").view("<f4"),
+        "nuscenes": np.concatenate([points, ring], axis=1),
+        "six": np.concatenate([points, ring, time], axis=1),
+        "kitti": points,
+    }
+    path = save_bin(tmp_path / ("a.pcd.bin" if columns == "kitti" else "a.bin"), np.ascontiguousarray(made[columns]))
+    with pytest.raises(DataError, match=r"holds other columns than its ending says .*PCD"):
+        SMALL.read(path)
+    points[: len(points) // 12, 3] = -1.0  # what some converters write where nothing was measured
+    assert SMALL.read(save_bin(tmp_path / "b.bin", points)).metadata[0].layout == "rings"
 
 
 def test_points_that_are_not_finite_stay_in_the_file_and_out_of_the_image(tmp_path) -> None:

@@ -418,6 +418,60 @@ def test_decibels_are_refused(end: str, tmp_path: Path) -> None:
     assert path.name in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["<i2", "<f4"])
+def test_waveforms_and_fill_values_are_no_amplitudes(kind: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    path = tmp_path / "a.npy"
+    waveform = 3000 * np.sin(np.arange(2400) / 3).reshape(40, 60) + 1.0
+    echo = generator.integers(100, 30000, (40, 60)).astype(kind)
+    filled = echo.copy()
+    filled[:, :10] = -9999
+    for samples, lowest in ((waveform.astype(kind), "-299"), (filled, "-9999")):
+        np.save(path, samples)
+        with pytest.raises(DataError, match=rf"% of the samples are negative, down to {lowest}.*a mask"):
+            formats.read(path)
+    mask = np.ones((40, 60), bool)
+    mask[:, :10] = False
+    np.savez(tmp_path / "a.npz", echo=filled, mask=mask)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*negative")
+        found = formats.read(tmp_path / "a.npz").signals[0, 0]
+    np.testing.assert_array_equal(np.isnan(found), ~mask)
+    echo[3, :30] = -40  # noise about 0
+    np.save(path, echo)
+    with pytest.warns(
+        UserWarning, match=r"a\.npy: 1\.2 % of the samples are negative, down to -40; they are taken for 0"
+    ):
+        formats.read(path)
+
+
+def test_what_a_mask_leaves_out_does_not_set_the_scale(tmp_path: Path) -> None:
+    import h5py
+
+    echo, mask = np.random.default_rng(0).random((2, 9, 7)).astype(np.float32), np.ones((2, 9, 7), bool)
+    echo[0, 0, :4], mask[0, 0, :4] = 1e20, False
+    np.savez(tmp_path / "a.npz", echo=echo, mask=mask)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["echo"], file["mask"] = echo, mask
+    for end in ("npz", "h5"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = formats.read(tmp_path / f"a.{end}").signals[:, 0]
+        np.testing.assert_array_equal(found[mask], echo[mask])
+
+
+def test_arrays_of_another_order_of_bytes_come_back_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, (16 * np.arange(1, 4001, 50).reshape(8, 10)).astype(">u2"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        recording = formats.read(path)
+    formats.write(recording.with_signals(recording.signals * np.float32(0.5)), tmp_path / "b.npy")
+    back = np.load(tmp_path / "b.npy")
+    assert back.dtype == np.dtype(">u2")
+    np.testing.assert_allclose(back, np.load(path) / 2, atol=1)
+
+
 def test_amplitudes_are_those_of_double_precision() -> None:
     generator = np.random.default_rng(0)
     for samples in (generator.integers(0, 2**32, (40, 50), dtype=np.uint32), generator.gamma(2.0, 300.0, (40, 50))):
@@ -499,6 +553,52 @@ def test_lost_pings_are_gaps_and_what_fills_them_is_written(end: str, tmp_path: 
     with pytest.warns(UserWarning, match="taken for lost"):
         as_it_was = formats.read(formats.write(recording, tmp_path / "same" / path.name))
     np.testing.assert_array_equal(as_it_was.signals, recording.signals)
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_no_echo(kind: str, tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(1, 250, (40, 30)).astype(np.uint8)
+    outside = np.abs(np.arange(30) - 15) > np.arange(40)[:, None] / 3 + 2
+    grey[outside] = 255  # as programs that draw figures leave it
+    opaque = np.where(outside, 0, 255).astype(np.uint8)
+    if kind == "P":
+        image = Image.fromarray(grey)
+        image.putpalette([level for level in range(256) for _ in range(3)])
+        image.save(tmp_path / "a.png", transparency=255)
+    else:
+        layers = [grey] * (3 if kind == "RGBA" else 1)
+        Image.fromarray(np.stack([*layers, opaque], axis=-1)).save(tmp_path / "a.png")
+    recording = formats.read(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.isnan(recording.signals[0, 0]), outside)
+    formats.write(recording.with_signals(np.full((1, 1, 40, 30), 0.2, np.float32)), tmp_path / "b.png")
+    back = np.asarray(Image.open(tmp_path / "b.png"))
+    np.testing.assert_array_equal(back[..., -1], opaque)
+    assert (back[..., 0][outside] == 255).all() and (back[..., 0][~outside] == 51).all()
+    Image.fromarray(np.stack([grey, np.zeros_like(grey)], axis=-1)).save(tmp_path / "none.png")
+    assert np.isfinite(formats.read(tmp_path / "none.png").signals).all(), "an opacity that means nothing"
+
+
+@pytest.mark.parametrize(("kind", "none"), [("u1", 255), ("u1", 0), ("<u2", 65535), ("<u2", 7)])
+def test_a_mosaic_keeps_its_place_and_what_stands_for_no_data(kind: str, none: int, tmp_path: Path) -> None:
+    most = np.iinfo(kind).max
+    samples = np.random.default_rng(0).integers(most // 50, most - 9, (40, 30)).astype(kind)
+    outside = np.zeros((40, 30), bool)
+    outside[10:20, 12:20] = True  # a hole between two lines of a survey
+    samples[outside] = none
+    tags = Image.Exif()
+    tags[33550], tags[42112], tags[42113] = (0.5, 0.5, 0.0), "<GDALMetadata></GDALMetadata>", str(none)
+    Image.fromarray(samples).save(tmp_path / "a.tif", exif=tags)
+    recording = formats.read(tmp_path / "a.tif")
+    echo = recording.signals[0, 0]
+    np.testing.assert_array_equal(np.isnan(echo), outside)
+    np.testing.assert_allclose(echo[~outside], samples[~outside] / most, rtol=1e-6)
+    for level in (0.0, 1.0, none / most):
+        formats.write(recording.with_signals(np.full((1, 1, 40, 30), level, np.float32)), tmp_path / "b.tif")
+        with Image.open(tmp_path / "b.tif") as image:
+            back = np.asarray(image)
+            assert [image.tag_v2[tag] for tag in (33550, 42112, 42113)] == [tags[33550], tags[42112], str(none)]
+        np.testing.assert_array_equal(back == none, outside)
+        assert np.abs(back[~outside] - level * most).max() <= 1
 
 
 def test_few_and_many_lost_lines_of_a_picture_are_marked(tmp_path: Path) -> None:

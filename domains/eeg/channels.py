@@ -20,16 +20,23 @@ REFERENCES = ("a1", "a2", "m1", "m2")
 """Earlobes and mastoids: behind another electrode they say what it was measured against."""
 
 _TAIL = r"([\s_:/.-].*)?"
+_SIDE = r"(l|r|left|right)?"
 _KINDS: tuple[tuple[Kind, str], ...] = (
-    ("eog", rf"[a-z]?eog.*|.*[\s_-]eog.*|eye.*|e[1-4][-_]?m[12]|[lr]oc{_TAIL}"),
-    ("emg", r"emg.*|chin.*|.*[\s_-]emg.*"),
+    # VEO and HEO are Neuroscan's
+    ("eog", rf"[a-z]?eog.*|.*[\s_-]eog.*|eye.*|e[1-4][-_]?[am][12]|[lr]oc{_TAIL}|[hv]eo[lrud]?{_TAIL}"),
+    # of nights: muscles of the chin and of both shins
+    ("emg", rf"emg.*|chin.*|.*[\s_-]emg.*|{_SIDE}[\s_/.-]*(legs?|tib)[\s_/.-]*{_SIDE}\d*{_TAIL}|[lr]at{_TAIL}|plm.*"),
     ("ecg", r"e[ck]g.*|.*[\s_-]e[ck]g.*"),
     (
         "other",
-        r"status|sti\s?\d*|stim.*|trig.*|marker.*|event.*|exg\s?\d+|ergo.*|resp.*|gsr.*|temp|plet.*|lfp.*|ecog.*|"
+        r"status|sti\s?\d*|stim.*|trig.*|marker.*|event.*|exg\s?\d+|erg.*|resp.*|gsr.*|temp|plet.*|lfp.*|ecog.*|"
         r"seeg.*|mov.*|accel.*|acc[-_ ]?[xyz]|misc.*|aux.*|s[ap]o2.*|time.*|edf annotations|"
+        # what amplifiers and headsets record beside
+        rf"dc[\s_-]?\d+{_TAIL}|eda.*|gyro.*|photo.*|audio.*|sound.*|microphone.*|mic{_TAIL}|.*timestamp|counter|battery|"
+        r"interpolated|raw_cq|cq_.*|(packet|sample)[\s_]?(counter|index|number)|"
         # of nights and of intensive care
-        rf"ox\s?stat.*|h\.?r\.?|heart.*|pulse.*|.*flow{_TAIL}|new air|snor.*|thor.*|abdo.*|pos(ition)?{_TAIL}|light.*|"
+        rf"ox\s?stat.*|osat.*|h\.?r\.?|pr|heart.*|pulse.*|.*flow{_TAIL}|new air|snor.*|thor.*|abd.*|chest.*|effort.*|"
+        rf"nasal.*|cannula.*|therm.*|ptaf.*|cpap.*|(et[\s_-]?)?co2.*|bp\d+{_TAIL}|pos(ition)?{_TAIL}|light.*|"
         rf"temp{_TAIL}|photic.*|ibi{_TAIL}|bursts?{_TAIL}|suppr.*",
     ),
 )

@@ -21,8 +21,10 @@ VOLTS = ("eeg", "eog", "emg", "ecg", "bio", "seeg", "ecog", "dbs")
 """Types of channels whose values are volts."""
 SCALES = {"uV": 1e6, "mV": 1e3, "V": 1.0}
 """Values for a volt in each unit, the finest first."""
-MICROVOLT = ("uV", "µV", "\x83\xcaV")
-"""Spellings of it that MNE knows, the last in Shift JIS, read as Latin-1."""
+UNITS = {1e-6: "uV", 1e-3: "mV", 1.0: "V"}
+"""The same by their volts."""
+YEARS = range(1985, 2085)
+"""That the two digits of a header's year stand for."""
 WIDTH = 8
 """Characters of a number in the header."""
 
@@ -80,9 +82,9 @@ def _patched(source: Path, raw: Any, picks: Sequence[int], change: Callable[[flo
         key = (header.rate(signal), len(given))
         if key not in changes:
             changes[key] = change(*key)
-        unit = header.fields["unit"][signal]
-        unit = "uV" if unit in MICROVOLT else unit
-        scale = SCALES.get(unit, 1.0)  # MNE takes a unit that it does not know for volts
+        volts = header.volts(signal)
+        unit = UNITS.get(volts or 0.0, header.fields["unit"][signal])
+        scale = 1.0 / (volts or 1.0)  # MNE takes a unit that it does not know for volts
         if len(given) == raw.n_times:  # where both can be compared: what was read must be what the file's bytes say
             read = restored[row] - changes[key][row]
             if not np.allclose(read * scale, given, rtol=1e-6, atol=1e-6 * max(1e-9, np.abs(given).max())):
@@ -164,7 +166,13 @@ def _alone(raw: Any, path: Path, bdf: bool, edfio: Any) -> Any:
         for a in raw.annotations
     ]
     when, more = raw.info["meas_date"], {}
-    if when is not None:
+    if when is not None and when.year not in YEARS:
+        warnings.warn(
+            f"{path}: dates of EDF and BDF are from {YEARS[0]} to {YEARS[-1]}; the recording's, {when.date()}, is left out",
+            UserWarning,
+            stacklevel=6,
+        )
+    elif when is not None:
         more["starttime"] = when.time().replace(tzinfo=None)
         more["recording"] = edfio.Recording(startdate=when.date())
     return (edfio.Bdf if bdf else edfio.Edf)(signals, annotations=annotations, data_record_duration=duration, **more)

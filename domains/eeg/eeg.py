@@ -31,7 +31,7 @@ from vaegan.signal import Axis, SignalSpec
 
 VERSION = "eeg-3"
 """Part of the data's fingerprint: another one when the windows or artifacts that are made of them change."""
-CACHED = "eeg-4"
+CACHED = "eeg-5"
 """Begins the names in the cache: another one when only what is said of the data changes, and runs stay what they are."""
 SIMULATED = "eeg-1"
 """The same for semi-simulated windows without classes, which are still those of the first version."""

@@ -24,6 +24,11 @@ FIELDS = {
     "reserved": 32,
 }  # fmt: skip
 """Fields of each signal with their characters, in their order; a field of all signals comes before the next field."""
+VOLTS = {
+    **dict.fromkeys(("uv", "µv", "\u03bcv", "\x83êv", "âµv", "î¼v", "microv", "microvolt"), 1e-6),
+    "nv": 1e-9, "mv": 1e-3, "v": 1.0,
+}  # fmt: skip
+"""Volts in a unit, by its spellings in lower case: µ stands there in Latin-1, Shift JIS or UTF-8, all read as Latin-1."""
 ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15[\d.]*)?\x14\x14")
 """The time of a data record, with which its annotations begin."""
 
@@ -90,6 +95,10 @@ class Header:
     def channels(self) -> list[int]:
         """The signals that are no annotations, in the order in which MNE has them."""
         return [i for i, label in enumerate(self.fields["label"]) if label not in ANNOTATIONS]
+
+    def volts(self, signal: int) -> float | None:
+        """How many volts a signal's unit is; ``None`` where it is none of volts."""
+        return VOLTS.get(self.fields["unit"][signal].lower())
 
     def rate(self, signal: int) -> float:
         """Samples a second of a signal; 0 where records have no duration."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +14,15 @@ from numpy.typing import NDArray
 
 from domains.eeg.band import Band, bridged
 from domains.eeg.channels import Kind, indices, is_known, plain_name
-from domains.eeg.header import Header, is_edf
+from domains.eeg.header import VOLTS, Header, is_edf
 from vaegan.errors import DataError
 
 Array = NDArray[Any]
 
 IMPLAUSIBLE = 5e-3
 """Volts of standard deviation that no scalp EEG has."""
-VOLTS = ("v", "mv", "uv", "µv", "nv")
-"""Units of volts, in lower case."""
+READ = ("uV", "µV", "\x83\xcaV", "mV", "V")
+"""Units that MNE knows in an EDF or BDF; it takes all others for volts."""
 RAW_ENDINGS = (
     ".edf", ".bdf", ".gdf", ".vhdr", ".ahdr", ".set", ".fif", ".fif.gz", ".cnt", ".cdt", ".mff", ".egi", ".nedf", ".nxe",
     ".lay", ".data",
@@ -77,6 +78,7 @@ def as_raw(path: Path) -> Any:
     if raw.n_times < 2:
         raise DataError(f"{path} holds {raw.n_times} samples", expected="a recording")
     _check_frames(raw, path)
+    _to_volts(raw, path)
     if gaps:
         warnings.warn(
             f"{path}: time is missing before {len(gaps)} of its data records (EDF+D); they are restored as though they were "
@@ -95,10 +97,28 @@ def as_raw(path: Path) -> Any:
     return raw
 
 
+def _to_volts(raw: Any, path: Path) -> None:
+    """Brings the channels of an EDF or BDF whose unit MNE does not know, and took for volts, to volts, in place."""
+    if not is_edf(path):
+        return
+    header = Header.read(path)
+    if len(header.channels) != len(raw.ch_names):
+        return
+    for i, signal in enumerate(header.channels):
+        volts = header.volts(signal)
+        if volts is not None and header.fields["unit"][signal] not in READ:
+            raw._data[i] *= volts
+            raw._orig_units[raw.ch_names[i]] = "µV"  # what was strange is not any more
+
+
 def _mend(error: Exception, reason: str) -> str:
     """What to do about a file that MNE refuses."""
     if "read_epochs_eeglab" in reason:
         return "read its epochs with mne.read_epochs_eeglab, and give them to EEGDenoiser.transform"
+    if "No raw data" in reason:  # a FIF of epochs, averages, sources, ...
+        return (
+            "read epochs with mne.read_epochs, averages with mne.read_evokeds, and give them to EEGDenoiser.transform"
+        )
     if isinstance(error, ImportError) or "HDF reader" in reason:  # MATLAB's files of version 7.3
         return "pip install 'vaegan[eeg]', and the package that the message names"
     return "repair it"
@@ -108,8 +128,14 @@ def _check_frames(raw: Any, path: Path) -> None:
     """A BrainVision file whose data end between two channels: nothing in its header says how long it should be.
 
     Raises:
-        DataError: with the bytes that are too many.
+        DataError: with the bytes that are too many; for bytes in an order that MNE takes no notice of.
     """
+    if path.suffix.lower() == ".vhdr" and re.search(rb"(?mi)^UseBigEndianOrder[ \t]*=[ \t]*YES", path.read_bytes()):
+        raise DataError(
+            f"{path} states UseBigEndianOrder=YES",
+            expected="samples with their lowest byte first",
+            mend="export it again without, as Analyzer does",
+        )
     width = {"short": 2, "int16": 2, "int": 4, "single": 4}.get(str(getattr(raw, "orig_format", "")))
     if path.suffix.lower() != ".vhdr" or width is None:
         return

@@ -28,7 +28,11 @@ FORMATS = {".pcd.bin": "nuscenes", ".bin": "kitti", ".pcd": "pcd", ".ply": "ply"
 ENDINGS = tuple(FORMATS)
 INTENSITY = ("intensity", "i", "reflectance", "reflectivity", "remission", "scalar_intensity")
 RING = ("ring", "channel", "laser_id", "line")
+RANGE = ("range", "distance")
+"""Fields in which drivers repeat how far a point is (Ouster's in millimetres)."""
 MOST_POINTS = 20_000_000
+MOST_BELOW = 0.1
+"""Share of the intensities of a ``.bin`` that may lie below 0; of other columns than its own at least a sixth do."""
 
 _KITTI = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity")])
 _NUSCENES = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity", "ring")])
@@ -100,6 +104,22 @@ class Cloud:
         most = float(values[np.isfinite(values)].max(initial=0))
         return 65535.0 if most > 255.0 else 255.0 if most > 1.0 or self.format == "nuscenes" else 1.0
 
+    def stated_range(self) -> tuple[str, float] | None:
+        """The field that repeats the distance of x, y, z, and what stands for a metre in it (1 or 1000); ``None`` without.
+
+        A sensor measures from where its beams leave it, which is some centimetres from where x, y and z are 0.
+        """
+        name = self.named(RANGE)
+        if name is None or self.points[name].ndim > 1:
+            return None
+        away = np.linalg.norm(self.xyz(), axis=1)
+        known = np.isfinite(away) & (away > 0.5)
+        for metre in (1.0, 1000.0):
+            off = np.abs(self.points[name][known] / metre - away[known])
+            if len(off) and float(np.median(off)) < 0.1:
+                return name, metre
+        return None
+
 
 def ending(path: Path) -> str:
     """``".bin"``, ``".pcd.bin"``, ``".pcd"``, ``".ply"``, or nothing for another file; ``.gz`` behind it is left out."""
@@ -158,7 +178,30 @@ def _records(path: Path, content: bytes, dtype: np.dtype[Any]) -> Cloud:
             expected=f"float32 {', '.join(dtype.names or ())} for each point",
             mend="get the whole file",
         )
-    return Cloud(np.frombuffer(content, dtype).copy(), "nuscenes" if dtype is _NUSCENES else "kitti")
+    points = np.frombuffer(content, dtype).copy()
+    _check_columns(path, points)
+    return Cloud(points, "nuscenes" if dtype is _NUSCENES else "kitti")
+
+
+def _check_columns(path: Path, points: Array) -> None:
+    """Stops at numbers that stand in other columns: a ``.bin`` says nothing of itself, and any length may fit by chance.
+
+    Read in columns that it does not have, a cloud is noise: coordinates stand for intensities, and for rings.
+    """
+    odd = []
+    below = float((points["intensity"] < 0).mean()) if len(points) else 0.0
+    if below > MOST_BELOW:
+        odd.append(f"{100 * below:.0f} % of the intensities are below 0")
+    if "ring" in (points.dtype.names or ()):
+        ring = points["ring"][np.isfinite(points["ring"])]
+        if (ring != np.rint(ring)).any():
+            odd.append("rings that are no whole numbers")
+    if odd:
+        raise DataError(
+            f"{path} holds other columns than its ending says ({' and '.join(odd)})",
+            expected="float32 x, y, z, intensity in a .bin (KITTI), and the ring behind them in a .pcd.bin (nuScenes)",
+            mend="rename it where it is the other one; else convert it, for example to PCD",
+        )
 
 
 def _pcd(path: Path, content: bytes) -> Cloud:

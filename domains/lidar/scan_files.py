@@ -40,7 +40,7 @@ def join_scans(scans: Scans, path: Path, *, step: float, far: float, wraps: bool
     no neighbours.
 
     Raises:
-        DataError: when scans of different numbers of beams lie in one file.
+        DataError: when scans of different numbers of beams, or of beams differently far apart, lie in one file.
     """
     counts = sorted({len(scan.ranges) for scan in scans.scans})
     if len(counts) > 1:
@@ -49,7 +49,15 @@ def join_scans(scans: Scans, path: Path, *, step: float, far: float, wraps: bool
             expected="one number of beams in a file that is restored",
             mend="write the scans of each scanner into a file of their own",
         )
-    parts = max(1, round(step / abs(scans.scans[0].beam)))
+    fine = sorted({max(1, round(step / abs(scan.beam))) for scan in scans.scans})
+    if len(fine) > 1:
+        steps = sorted({round(float(np.degrees(abs(scan.beam))), 3) for scan in scans.scans})
+        raise DataError(
+            f"{path} holds scans of beams {' and '.join(f'{one:g}' for one in steps[:4])} degrees apart",
+            expected="one distance between beams in a file that is restored",
+            mend="write the scans of each scanner into a file of their own",
+        )
+    parts = fine[0]
     beams, first = counts[0], scans.scans[0]
     if wraps and not first.turns:
         beams = max(beams, round(2 * np.pi / abs(first.beam)))

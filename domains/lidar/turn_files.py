@@ -262,7 +262,8 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
     stay as they are. Behind them come the points of filled pixels: those without a point, be it beyond ``far``, which in
     their column or row lie between two that have one, at most ``longest_gap`` pixels apart; they go ring by ring, each from
     azimuth 0 anticlockwise, so that a file without a field for rings can be read again. What the file says of points beside
-    place, intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column.
+    place, intensity and ring (time, colour) they have from the nearest observed one of their row, or of their column. A
+    field that repeats the range goes with the place.
 
     Returns:
         The cloud, and for each of its points whether it was filled and whether it was moved.
@@ -282,10 +283,11 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
         points[name][index] = points[name][index] * share
     added = _unfolded(between(seen | turn.beyond, longest_gap) & (new > 0), turn.winner)
     intensity, ring = turn.cloud.named(INTENSITY), turn.cloud.named(RING)
-    stated = {"x", "y", "z", ring, intensity if len(signals) > 1 else None}
-    extra = np.zeros(len(added[0]), points.dtype)
-    if set(points.dtype.names or ()) - stated:  # else the neighbours need not be looked for
-        extra = turn.cloud.points[_beside(turn.winner, longest_gap)[added]]
+    own = {"x", "y", "z", ring, intensity if len(signals) > 1 else None}
+    extra, beside = np.zeros(len(added[0]), points.dtype), np.zeros(0, np.int64)
+    if set(points.dtype.names or ()) - own:  # else the neighbours need not be looked for
+        beside = _beside(turn.winner, longest_gap)[added]
+        extra = turn.cloud.points[beside]
     rays = directions(torch.from_numpy(turn.elevations), seen.shape[1]).numpy()
     for name, ray in zip(("x", "y", "z"), rays, strict=True):
         extra[name] = new[added] * ray[added]
@@ -296,11 +298,35 @@ def restored_cloud(recording: Recording, *, longest_gap: int, far: float) -> tup
         extra[ring] = _ring_of_rows(turn, ring)[added[0]]
     filled = np.concatenate([np.zeros(len(points), bool), np.ones(len(extra), bool)])
     whole = np.concatenate([points, extra]).astype(points.dtype, copy=False)  # in the file's own order of bytes
+    stated = turn.cloud.stated_range()
+    if stated is not None:
+        placed = np.concatenate([index, np.arange(len(points), len(whole))])
+        before = np.concatenate([turn.cloud.points[index], turn.cloud.points[beside]])
+        _set_range(whole, placed, before, *stated)
     return (
         replace(turn.cloud, points=whole),
         filled,
         np.concatenate([moved, np.zeros(len(extra), bool)]),
     )
+
+
+def _set_range(points: Array, placed: Array, before: Array, field: str, metre: float) -> None:
+    """Lets the range that a file states of some points follow their places, in place.
+
+    Args:
+        points: of which ``placed`` lie elsewhere than those that their records were taken from.
+        placed: their numbers.
+        before: these records.
+        field, metre: see :meth:`domains.lidar.clouds.Cloud.stated_range`.
+    """
+    now, then = (
+        np.sqrt(sum(part[name].astype(np.float64) ** 2 for name in "xyz")) for part in (points[placed], before)
+    )
+    values = before[field] + metre * (now - then)
+    if points.dtype[field].kind in "iu":
+        most = np.iinfo(points.dtype[field])
+        values = np.rint(values).clip(most.min, most.max)
+    points[field][placed] = values
 
 
 def _unfolded(added: Array, winner: Array) -> tuple[Array, Array]:

@@ -34,7 +34,7 @@ from vaegan.domain import Domain, Recording
 from vaegan.errors import DataError, UserError
 from vaegan.signal import Axis, SignalSpec
 
-_REVISION = 3  # to be raised when decoding changes, so that older caches are left alone
+_REVISION = 4  # to be raised when decoding changes, so that older caches are left alone
 _INNER = ("velodyne_points", "velodyne", "data")
 """Folders inside a drive of KITTI, KITTI-360 or SemanticKITTI, which name none."""
 

@@ -18,7 +18,7 @@ from domains.sonar.frames import flaw, resized, windows
 from vaegan.data import SignalSet, Skipped, assign_splits, cached_arrays, check_corrupt
 from vaegan.errors import DataError
 
-_REVISION = 4  # to be raised when decoding changes, so that older caches are left alone
+_REVISION = 5  # to be raised when decoding changes, so that older caches are left alone
 
 
 @dataclass(frozen=True)

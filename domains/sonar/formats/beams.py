@@ -48,7 +48,7 @@ def read(path: Path) -> Recording:
         raise DataError(found, mend="give another file") from error
     if samples.ndim not in (2, 3) or samples.dtype.kind not in "uif" or not samples.size:
         raise DataError(f"{path}: {NAME} has the shape {samples.shape}", expected="numbers (n, ranges, beams)")
-    scale = full_scale(samples, str(path))
+    scale = full_scale(samples if mask is None else samples[mask], str(path))
     echo = to_echo(samples, scale).reshape(-1, 1, *samples.shape[-2:])
     if mask is not None:
         echo = np.where(mask.reshape(echo.shape), echo, np.float32(np.nan))

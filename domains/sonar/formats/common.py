@@ -23,6 +23,9 @@ DEEP = 2.0**24 - 1
 Lost = Literal["pings", "beams", "rows or columns"]
 """What a recorder can lose of a raster: its rows, its columns, or, where it is not known which they are, both."""
 
+SIGNED = 0.25
+"""Share of the highest sample: where one in fifty is negative and some go as far down, they are no echoes with noise."""
+
 _BLOCK = 1 << 20
 
 
@@ -33,11 +36,13 @@ class _Extent:
     Attributes:
         highest: the highest value that is finite; 0 where there is none.
         whole: whether all floats that are finite are whole numbers.
-        known: how many floats are finite.
+        known: how many samples are finite.
         negative: how many of these are below 0.
+        lowest: the lowest of these; 0 where there is none.
     """
 
     highest: float = 0.0
+    lowest: float = 0.0
     whole: bool = True
     known: int = 0
     negative: int = 0
@@ -49,9 +54,11 @@ class _Extent:
             part = flat[start : start + _BLOCK]
             if part.dtype.kind == "f":
                 part = part[np.isfinite(part)]
-                self.known += part.size
-                self.negative += int((part < 0).sum())
                 self.whole = self.whole and bool((np.rint(part) == part).all())
+            self.known += part.size
+            if part.dtype.kind != "u":
+                self.negative += int((part < 0).sum())
+                self.lowest = min(self.lowest, float(part.min(initial=0)))
             self.highest = max(self.highest, float(part.max(initial=0)))
         return self
 
@@ -62,26 +69,32 @@ def full_scale(samples: Array, where: str) -> float:
     Samples that never go above 255, or in a type of 32 or 64 bits above 65,535 or 2^24 - 1, are data of 8, 16 or 24 bits in
     a wider type, and are scaled as such: taken for what the type holds they would be black. So are those of 16 bits of which
     none is above 32,767: some recorders leave the sign bit unused. Floats up to 1 are amplitudes. Higher ones are counts of
-    8 or 16 bits where all are whole numbers; of others the highest is full scale. What is guessed comes with a warning.
+    8 or 16 bits where all are whole numbers; of others the highest is full scale. What is guessed comes with a warning, and
+    so do a few negative samples, which noise leaves where its mean was taken away: they count as 0.
 
     Args:
         samples: whole numbers or floats.
         where: the file's name, for the warning.
 
     Raises:
-        DataError: when most floats are negative, as decibels are.
+        DataError: when most samples are negative, as decibels are, or some far below 0, as in a waveform.
     """
     return _scale(samples.dtype, _Extent().add(samples), where)
 
 
 def _scale(dtype: np.dtype[Any], found: _Extent, where: str) -> float:
-    if dtype.kind == "f":
-        if 2 * found.negative > found.known:
+    if found.negative:
+        share = f"{100 * found.negative / found.known:.2g} % of the samples are negative, down to {found.lowest:g}"
+        far = -found.lowest > SIGNED * found.highest and 50 * found.negative > found.known
+        if far or 2 * found.negative > found.known:
             raise DataError(
-                f"{where}: {100 * found.negative / found.known:.0f} % of the samples are negative",
+                f"{where}: {share}",
                 expected="echo amplitudes, from 0 on",
-                mend="convert decibels to amplitudes, 10^(dB / 20)",
+                mend="convert decibels to amplitudes, 10^(dB / 20), and waveforms to their envelopes; give NaN or a mask "
+                "where nothing was recorded",
             )
+        warnings.warn(f"{where}: {share}; they are taken for 0", stacklevel=4)
+    if dtype.kind == "f":
         if found.highest <= 1.0:
             return 1.0
         counts = (top for top in TOPS if found.whole and found.highest <= top)
@@ -142,7 +155,7 @@ def to_samples(echo: Array, like: Array, scale: float) -> Array:
     if like.dtype.kind != "f":
         values = np.rint(np.clip(values, 0, min(scale, np.iinfo(like.dtype).max)))
     kept: Array = np.where(same, like, values.astype(like.dtype))
-    return kept
+    return kept.astype(like.dtype, copy=False)  # in the file's own order of bytes
 
 
 def read_bytes(path: Path) -> bytes:

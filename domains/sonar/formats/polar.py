@@ -66,13 +66,16 @@ def read(path: Path) -> Recording:
             f"{path}: an array of shape {samples.shape} and type {samples.dtype}",
             expected="numbers (rows, columns) or (n, rows, columns)",
         )
-    scale = full_scale(samples, str(path))
-    echo = to_echo(samples, scale).reshape(-1, 1, *samples.shape[-2:])
+    mask = None
     if "mask" in arrays:
         mask = arrays["mask"].astype(bool)
         if mask.shape != samples.shape and mask.shape != samples.shape[-2:]:
             raise DataError(f"{path}: a mask of shape {mask.shape}", expected=f"{samples.shape}")
-        echo = np.where(np.broadcast_to(mask, samples.shape).reshape(echo.shape), echo, np.float32(np.nan))
+        mask = np.broadcast_to(mask, samples.shape)
+    scale = full_scale(samples if mask is None else samples[mask], str(path))
+    echo = to_echo(samples, scale).reshape(-1, 1, *samples.shape[-2:])
+    if mask is not None:
+        echo = np.where(mask.reshape(echo.shape), echo, np.float32(np.nan))
     mark_lost(echo, path)
     return Recording(echo, path, "NPZ" if "" not in arrays else "NPY", Raster(arrays, name, scale))
 
