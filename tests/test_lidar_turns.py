@@ -398,6 +398,16 @@ def test_a_bin_of_other_columns_is_not_taken_for_its_own(tmp_path, columns) -> N
     assert SMALL.read(save_bin(tmp_path / "b.bin", points)).metadata[0].layout == "rings"
 
 
+def test_intensities_below_0_are_told_of_where_no_other_columns_fit(tmp_path: Path) -> None:
+    points = (
+        np.random.default_rng(0).normal(0, 10, (60_000, 4)).astype(np.float32)
+    )  # a length that fits whatever they are
+    with pytest.warns(UserWarning, match=r"50 % of the intensities are below 0; are its columns x, y, z and intensity"):
+        recording = SMALL.read(save_bin(tmp_path / "a.bin", points))
+    back = np.fromfile(SMALL.write(recording, tmp_path / "b.bin"), "<f4").reshape(-1, 4)
+    np.testing.assert_array_equal(back, points)
+
+
 def test_points_that_are_not_finite_stay_in_the_file_and_out_of_the_image(tmp_path) -> None:
     points = rings()
     points[5, 0], points[9, 2] = np.nan, np.inf

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import warnings
 import zlib
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from vaegan.errors import DataError
@@ -33,6 +35,8 @@ RANGE = ("range", "distance")
 MOST_POINTS = 20_000_000
 MOST_BELOW = 0.1
 """Share of the intensities of a ``.bin`` that may lie below 0; of other columns than its own at least a sixth do."""
+OTHER_COLUMNS = (("<f4", 3), ("<f4", 5), ("<f4", 6), ("<f4", 7), ("<f4", 8), ("<f8", 3), ("<f8", 4))
+"""What a ``.bin`` may hold that is not KITTI's: the type and the number of its columns."""
 
 _KITTI = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity")])
 _NUSCENES = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity", "ring")])
@@ -179,29 +183,45 @@ def _records(path: Path, content: bytes, dtype: np.dtype[Any]) -> Cloud:
             mend="get the whole file",
         )
     points = np.frombuffer(content, dtype).copy()
-    _check_columns(path, points)
+    _check_columns(path, points, content)
     return Cloud(points, "nuscenes" if dtype is _NUSCENES else "kitti")
 
 
-def _check_columns(path: Path, points: Array) -> None:
+def _check_columns(path: Path, points: Array, content: bytes) -> None:
     """Stops at numbers that stand in other columns: a ``.bin`` says nothing of itself, and any length may fit by chance.
 
     Read in columns that it does not have, a cloud is noise: coordinates stand for intensities, and for rings.
     """
-    odd = []
-    below = float((points["intensity"] < 0).mean()) if len(points) else 0.0
-    if below > MOST_BELOW:
-        odd.append(f"{100 * below:.0f} % of the intensities are below 0")
     if "ring" in (points.dtype.names or ()):
         ring = points["ring"][np.isfinite(points["ring"])]
         if (ring != np.rint(ring)).any():
-            odd.append("rings that are no whole numbers")
-    if odd:
-        raise DataError(
-            f"{path} holds other columns than its ending says ({' and '.join(odd)})",
-            expected="float32 x, y, z, intensity in a .bin (KITTI), and the ring behind them in a .pcd.bin (nuScenes)",
-            mend="rename it where it is the other one; else convert it, for example to PCD",
-        )
+            raise _other_columns(path, "rings that are no whole numbers")
+    below = float((points["intensity"] < 0).mean()) if len(points) else 0.0
+    if below <= MOST_BELOW:
+        return
+    found = f"{100 * below:.0f} % of the intensities are below 0"
+    for kind, columns in OTHER_COLUMNS:
+        width = np.dtype(kind).itemsize
+        if len(content) % (width * columns) == 0 and _plausible(np.frombuffer(content, kind).reshape(-1, columns)):
+            raise _other_columns(path, f"{found}, but not in {columns} columns of float{8 * width}")
+    warnings.warn(f"{path}: {found}; are its columns x, y, z and intensity?", stacklevel=4)
+
+
+def _plausible(columns: Float[np.ndarray, "n columns"]) -> bool:
+    """Whether these may be x, y, z and, where there are more, an intensity: a turn is flat, and light is not negative."""
+    known = columns[np.isfinite(columns).all(1)]
+    if len(known) < 2:
+        return False
+    x, y, z = np.abs(known[:, :3] - np.median(known[:, :3], axis=0)).mean(0)
+    return bool(z < 0.5 * min(x, y) and (columns.shape[1] < 4 or (known[:, 3] < 0).mean() <= MOST_BELOW))
+
+
+def _other_columns(path: Path, found: str) -> DataError:
+    return DataError(
+        f"{path} holds other columns than its ending says ({found})",
+        expected="float32 x, y, z, intensity in a .bin (KITTI), and the ring behind them in a .pcd.bin (nuScenes)",
+        mend="rename it where it is the other one; else convert it, for example to PCD",
+    )
 
 
 def _pcd(path: Path, content: bytes) -> Cloud:
