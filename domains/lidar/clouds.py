@@ -189,9 +189,9 @@ def _check_columns(path: Path, points: Array) -> None:
     Read in columns that it does not have, a cloud is noise: coordinates stand for intensities, and for rings.
     """
     odd = []
-    below = float((points["intensity"] < 0).mean()) if len(points) else 0.0
-    if below > MOST_BELOW:
-        odd.append(f"{100 * below:.0f} % of the intensities are below 0")
+    below = points["intensity"][points["intensity"] < 0]
+    if len(below) > MOST_BELOW * len(points) and below.min() < below.max():  # one number alone stands for none
+        odd.append(f"{100 * len(below) / len(points):.0f} % of the intensities are below 0")
     if "ring" in (points.dtype.names or ()):
         ring = points["ring"][np.isfinite(points["ring"])]
         if (ring != np.rint(ring)).any():
