@@ -611,6 +611,22 @@ def test_lost_pings_are_gaps_and_what_fills_them_is_written(end: str, tmp_path: 
     np.testing.assert_array_equal(as_it_was.signals, recording.signals)
 
 
+def test_colours_of_a_display_are_said_to_be_lost(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(1, 250, (40, 30)).astype(np.uint8)
+    copper = Image.fromarray(grey)
+    copper.putpalette([part for level in range(256) for part in (level, level // 2, 0)])
+    copper.save(tmp_path / "copper.png")
+    with pytest.warns(UserWarning, match=r"copper\.png has colours: .*written in greys"):
+        recording = formats.read(tmp_path / "copper.png")
+    assert Image.open(formats.write(recording, tmp_path / "b.png")).mode == "L"
+    Image.fromarray(np.stack([grey] * 3, axis=-1)).save(tmp_path / "three.png")
+    Image.fromarray(np.stack([grey] * 3, axis=-1)).save(tmp_path / "three.jpg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("three.png", "three.jpg"):
+            formats.read(tmp_path / name)
+
+
 @pytest.mark.parametrize("kind", ["RGBA", "LA", "P"])
 def test_what_is_transparent_is_no_echo(kind: str, tmp_path: Path) -> None:
     grey = np.random.default_rng(0).integers(1, 250, (40, 30)).astype(np.uint8)
