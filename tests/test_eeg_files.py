@@ -153,6 +153,17 @@ def test_a_multi_channel_model_names_the_channels_that_it_misses(tmp_path):
         EEG(channels=("Cz", "Pz"), lowpass=60.0).read(path)
 
 
+def test_of_several_channels_of_an_electrode_the_bare_one_is_restored(tmp_path):
+    domain = EEG(channels=("Fz", "Cz"), lowpass=60.0)
+    names = ("Cz-A2", "Fz", "FZ-REF", "Oz", "Cz", "Cz-M1")
+    recording(names=names, types=["eeg"] * 6).save(tmp_path / "a_raw.fif", verbose="ERROR")
+    with pytest.warns(
+        UserWarning, match="a_raw.fif: Cz-A2, FZ-REF, Cz-M1 are of electrodes that other channels are of too"
+    ):
+        found = domain.read(tmp_path / "a_raw.fif")
+    assert found.metadata.picks == (1, 4) and found.signals.shape[:2] == (1, 2)
+
+
 def test_annotations_out_of_order_are_kept(run, tmp_path):
     raw, path = recording(), tmp_path / "a.edf"
     raw.set_annotations(mne.Annotations([4.0, 1.0, 2.0], 0.0, ["c", "a", "b"], orig_time=raw.info["meas_date"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +192,33 @@ def test_broken_elements_of_a_ply_are_named(tmp_path) -> None:
         (tmp_path / "c.ply").write_bytes(ply(points, "ascii", before=wrong))
         with pytest.raises(DataError, match=r"c.ply has a PLY head that cannot be read"):
             read_cloud(tmp_path / "c.ply")
+
+
+def test_a_sensor_that_looks_further_up_is_told_of(tmp_path) -> None:
+    points = table()
+    up = points.copy()
+    up["z"] += 0.2 * np.hypot(up["x"], up["y"])  # a third of the rings are above 2 degrees
+    without = [(name, "<f4") for name in ("x", "y", "z", "intensity")]
+
+    def save(path: Path, records: np.ndarray) -> Path:
+        turned = np.random.default_rng(0).permutation(records[["x", "y", "z", "intensity"]].astype(without))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(turned.tobytes())
+        return path
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SMALL.read(save(tmp_path / "a.bin", points))
+    with pytest.warns(UserWarning, match=r"b\.bin: 10 % of the points or more lie above or below .*--domain\.up"):
+        SMALL.read(save(tmp_path / "b.bin", up))
+    wide = Turns(rows=ROWS, columns=COLUMNS, up=20.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (
+            np.isfinite(wide.read(tmp_path / "b.bin").signals).sum()
+            > np.isfinite(SMALL.read(tmp_path / "a.bin").signals).sum() / 2
+        )
+    for frame in range(12):
+        save(tmp_path / "drive" / f"{frame:06d}.bin", up)
+    with pytest.warns(UserWarning, match=r"12 of 12 files, the first .*000000\.bin: 10 % of the points or more"):
+        Turns(tmp_path / "drive", rows=ROWS, columns=COLUMNS).everything()

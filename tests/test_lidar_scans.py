@@ -258,6 +258,10 @@ def test_bad_files_are_named(tmp_path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="is no JSON"):
         domain.read(tmp_path / "bytes.json")
+    line = json.dumps(good)
+    (tmp_path / "cut.jsonl").write_text(f"{line}\n{line}\n{line[:30]}")
+    with pytest.raises(DataError, match=r"cut.jsonl is no JSON \(line 3: "):
+        domain.read(tmp_path / "cut.jsonl")
     with pytest.raises(DataError, match="does not exist"):
         domain.read(tmp_path / "none.log")
     with pytest.raises(UserError, match="encoding 'cubic'"):

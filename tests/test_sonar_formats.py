@@ -230,7 +230,7 @@ def test_sub_bottom_channels_of_an_xtf_file_are_left_as_they_are(tmp_path: Path)
         end = len(content) - (1 - ping) * (len(content) - HEADER) // 2
         content[end - 6 : end] = np.array([-3000, 1, 3000], "<i2").tobytes()
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match="sub-bottom channels are left as they are: 2"):
+    with pytest.warns(UserWarning, match="sub-bottom or bathymetry are left as they are: 2"):
         recording = formats.read(path)
     np.testing.assert_array_equal(recording.signals, sidescan.signals)
     assert formats.write(recording, tmp_path / "b.xtf").read_bytes() == content
@@ -252,6 +252,62 @@ def test_a_packet_of_sub_bottom_alone_is_no_ping_without_samples(tmp_path: Path)
         recording = formats.read(path)
     assert recording.signals.shape == (1, 1, 2, 6) and not np.isnan(recording.signals).any()
     assert not any("without samples" in str(w.message) for w in said)
+
+
+def test_depths_among_the_channels_of_an_xtf_file_are_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.xtf"
+    content = xtf_bytes([[100, 100, 40]] * 3, types="123000")
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="sub-bottom or bathymetry are left as they are: 2"):
+        recording = formats.read(path)
+    assert recording.signals.shape == (2, 1, 3, 100)
+    dark = formats.write(recording.with_signals(recording.signals * 0), tmp_path / "b.xtf").read_bytes()
+    depths = (300 + np.arange(40)).astype("<u2").tobytes()
+    assert dark.count(depths) == content.count(depths) == 3
+    path.write_bytes(xtf_bytes([[6]], types="300000"))
+    with pytest.raises(DataError, match=r"channels of sub-bottom .* or bathymetry .* alone"):
+        formats.read(path)
+
+
+def test_packets_of_two_frequencies_are_no_lost_pings_of_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.xtf"
+    low, high = ([[5 + ping, 5 + ping] for ping in range(4)], [[9, 9] for _ in range(4)])
+    first, second = (xtf_bytes(rows, types="121200") for rows in (low, high))
+    header = bytearray(first[:HEADER])
+    struct.pack_into("<H", header, 166, 4)
+    packets = [[], []]
+    for which, content in enumerate((first, second)):
+        at = HEADER
+        while at < len(content):
+            packet = bytearray(content[at : at + struct.unpack_from("<I", content, at + 10)[0]])
+            if which:  # channels 2 and 3
+                struct.pack_into("<H", packet, PING_HEADER, 2)
+                struct.pack_into("<H", packet, PING_HEADER + CHANNEL_HEADER + 9 * 2, 3)
+            packets[which].append(bytes(packet))
+            at += len(packet)
+    content = bytes(header) + b"".join(one + other for one, other in zip(*packets, strict=True))
+    path.write_bytes(content)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        recording = formats.read(path)
+    assert recording.signals.shape == (4, 1, 4, 9) and not any("without samples" in str(w.message) for w in said)
+    assert np.isfinite(recording.signals[2:]).all()
+    assert [int(np.isfinite(row).sum()) for row in recording.signals[0, 0]] == [5, 6, 7, 8]
+    assert formats.write(recording, tmp_path / "b.xtf").read_bytes() == content
+    path.write_bytes(content[: -len(packets[1][0])])  # one ping less of the second
+    with pytest.warns(UserWarning, match="2 pings without samples"):
+        assert np.isnan(formats.read(path).signals[2:, 0, 3]).all()
+
+
+def test_a_broken_ping_is_not_taken_for_the_end_of_a_channel(tmp_path: Path) -> None:
+    path, whole = tmp_path / "B001.SON", son_bytes([bytes(range(1, 40))] * 3)
+    path.write_bytes(whole[:200] + b"garbage" + whole)
+    with pytest.raises(DataError, match=r"no ping at byte 212; .*cut the file before"):
+        formats.read(path)
+    for cut in (2, 30, 90):
+        path.write_bytes(whole + whole[:cut])
+        with pytest.warns(UserWarning, match=f"ends within a ping: {cut} bytes are left"):
+            assert formats.read(path).signals.shape == (1, 1, 3, 39)
 
 
 def test_ibm_floats_are_refused(tmp_path: Path) -> None:
@@ -553,6 +609,22 @@ def test_lost_pings_are_gaps_and_what_fills_them_is_written(end: str, tmp_path: 
     with pytest.warns(UserWarning, match="taken for lost"):
         as_it_was = formats.read(formats.write(recording, tmp_path / "same" / path.name))
     np.testing.assert_array_equal(as_it_was.signals, recording.signals)
+
+
+def test_colours_of_a_display_are_said_to_be_lost(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(1, 250, (40, 30)).astype(np.uint8)
+    copper = Image.fromarray(grey)
+    copper.putpalette([part for level in range(256) for part in (level, level // 2, 0)])
+    copper.save(tmp_path / "copper.png")
+    with pytest.warns(UserWarning, match=r"copper\.png has colours: .*written in greys"):
+        recording = formats.read(tmp_path / "copper.png")
+    assert Image.open(formats.write(recording, tmp_path / "b.png")).mode == "L"
+    Image.fromarray(np.stack([grey] * 3, axis=-1)).save(tmp_path / "three.png")
+    Image.fromarray(np.stack([grey] * 3, axis=-1)).save(tmp_path / "three.jpg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("three.png", "three.jpg"):
+            formats.read(tmp_path / name)
 
 
 @pytest.mark.parametrize("kind", ["RGBA", "LA", "P"])

@@ -84,6 +84,18 @@ def plain_name(name: str) -> str:
     return found[0] if len(found) == 1 else _short(name)
 
 
+def places(names: Sequence[str]) -> dict[str, int]:
+    """Where electrodes stand, by their standard names.
+
+    Of several channels of one electrode, against other references, the one whose name states none counts, else the first.
+    """
+    bare = [i for i, name in enumerate(names) if _short(name).lower() in _standard()]
+    found: dict[str, int] = {}
+    for i in (*bare, *range(len(names))):
+        found.setdefault(plain_name(names[i]), i)
+    return found
+
+
 def is_known(name: str) -> bool:
     """Whether a channel is called as an electrode of the 10-05 system, or as two of them."""
     return bool(electrodes(name))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domains.eeg.band import Band, bridged
-from domains.eeg.channels import Kind, indices, is_known, plain_name
+from domains.eeg.channels import Kind, indices, is_known, places, plain_name
 from domains.eeg.header import VOLTS, Header, is_edf
 from vaegan.errors import DataError
 
@@ -275,10 +275,18 @@ def _some(names: Sequence[str]) -> str:
 def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what: str, bads: Sequence[str]) -> list[int]:
     if not channels:
         return every
-    places = {plain_name(names[i]): i for i in every}
-    missing = lacking(list(places), bads, channels)
+    found = {name: every[i] for name, i in places([names[i] for i in every]).items()}
+    missing = lacking(list(found), bads, channels)
     if not missing:
-        return [places[name] for name in channels]
+        picks = [found[name] for name in channels]
+        again = [names[i] for i in every if i not in picks and plain_name(names[i]) in channels]
+        if again:
+            warnings.warn(
+                f"{what}: {_some(again)} are of electrodes that other channels are of too, and are left as they are",
+                UserWarning,
+                stacklevel=4,
+            )
+        return picks
     only_bad = "lacks" not in missing
     raise DataError(
         f"{what}: {missing}, of the {len(channels)} channels that the model restores (it has {', '.join(names[:6])}, ...)",

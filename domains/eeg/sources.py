@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from domains.eeg import blocks
 from domains.eeg.artifacts import Bank
 from domains.eeg.band import Band, bridged
-from domains.eeg.channels import electrodes, plain_name
+from domains.eeg.channels import electrodes, places
 from domains.eeg.header import Header, is_edf
 from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw, channels_of, lacking
 from vaegan.data import SPLITS, Skipped, Split
@@ -388,8 +388,8 @@ def _rows(trace: Trace, channels: Sequence[str]) -> list[list[int]]:
     """The rows of each window's channels; none where a recording lacks a channel."""
     if not channels:
         return [[i] for i in range(len(trace.names))]
-    places = {plain_name(name): i for i, name in enumerate(trace.names)}
-    return [] if trace.lacks(channels) else [[places[name] for name in channels]]
+    found = places(trace.names)
+    return [] if trace.lacks(channels) else [[found[name] for name in channels]]
 
 
 def banks(sources: Sources, samples: int) -> dict[str, dict[Split, Bank]]:

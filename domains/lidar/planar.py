@@ -154,13 +154,17 @@ def _from_json(path: Path) -> Scans:
     text, lines = path.read_bytes(), False
     try:
         content = _parsed(text)
-    except ValueError:
-        try:
-            content, lines = [_parsed(line) for line in text.splitlines() if line.strip()], True
-        except ValueError as error:
-            raise DataError(
-                f"{path} is no JSON ({error})", expected="LaserScan dictionaries", mend="repair it"
-            ) from None
+    except ValueError as whole:
+        content, lines = [], True
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                content += [_parsed(line)] if line.strip() else []
+            except ValueError as error:
+                # Behind whole lines it is this one that is broken, as the last one of a recorder that was stopped.
+                where = f"line {number}: {error}" if content else str(whole)
+                raise DataError(
+                    f"{path} is no JSON ({where})", expected="LaserScan dictionaries", mend="repair it"
+                ) from None
     messages = content if isinstance(content, list) else [content]
     if not messages or not all(isinstance(message, dict) for message in messages):
         raise DataError(

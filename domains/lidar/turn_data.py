@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from domains.lidar.clouds import read_cloud
-from domains.lidar.turn_files import DOUBTED, Raster, image_of
+from domains.lidar.turn_files import DOUBTED, MOST_OUTSIDE, Raster, image_of, outside_told
 from vaegan.data import Skipped, check_corrupt
 from vaegan.errors import DataError
 
@@ -30,12 +30,12 @@ HDL64 = (
 def decode_turns(paths: Sequence[tuple[Path, str]], raster: Raster) -> dict[str, np.ndarray[Any, Any]]:
     """Signals (n, 2, rows, columns) in metres and reflectances, NaN where there is none, and the sequence of each.
 
-    One warning counts the clouds whose rings could not be trusted.
+    One warning counts the clouds whose rings could not be trusted, another one those with many points outside of the view.
 
     Raises:
         DataError: when more than 5 % of the files cannot be read.
     """
-    signals, sequences, skipped, doubted = [], [], [], []
+    signals, sequences, skipped, doubted, outside = [], [], [], [], []
     for path, sequence in paths:
         try:
             if path.suffix.lower() == ".npz":
@@ -44,6 +44,7 @@ def decode_turns(paths: Sequence[tuple[Path, str]], raster: Raster) -> dict[str,
                 image, turn = image_of(read_cloud(path), raster, str(path))
                 images = image[None]
                 doubted += [path] if turn.doubted else []
+                outside += [path] if turn.outside > MOST_OUTSIDE else []
         except DataError as error:
             skipped.append(Skipped(path.name, str(error)))
             continue
@@ -52,6 +53,10 @@ def decode_turns(paths: Sequence[tuple[Path, str]], raster: Raster) -> dict[str,
     check_corrupt(skipped, len(paths), mend="remove or repair them, or give other turns with --data")
     if doubted:
         warnings.warn(f"{len(doubted)} of {len(paths)} files, the first {doubted[0]}: {DOUBTED}", stacklevel=2)
+    if outside:
+        warnings.warn(
+            f"{len(outside)} of {len(paths)} files, the first {outside[0]}: {outside_told(raster)}", stacklevel=2
+        )
     told = json.dumps([[item.name, item.reason] for item in skipped]).encode()
     return {
         "signals": np.concatenate(signals),

@@ -27,6 +27,8 @@ DOUBTED = (
     f"rings by the order of points mix elevations more than {APART:g} degrees apart; rows are even steps of elevation"
 )
 """What is said where :attr:`Turn.doubted`."""
+MOST_OUTSIDE = 0.1
+"""Share of the points that may lie above or below the field of view without a word."""
 _APPENDED = np.radians(0.02)
 """Radians: three of four filled points of an earlier restoration stand this close to the elevation of a row."""
 
@@ -66,6 +68,7 @@ class Turn:
         kept: points that are finite, not at the origin and nearer than the farthest range.
         beyond: (rows, columns) pixels whose only points are farther: an echo came back there.
         doubted: whether the order of the points told of rings and their elevations spoke against it.
+        outside: share of the points nearer than the farthest range that lie above or below the field of view.
     """
 
     cloud: Cloud
@@ -75,6 +78,16 @@ class Turn:
     kept: int
     beyond: Array
     doubted: bool = False
+    outside: float = 0.0
+
+
+def outside_told(raster: Raster) -> str:
+    """What is said where more than :data:`MOST_OUTSIDE` of the points lie outside of the field of view."""
+    edges = f"{math.degrees(raster.down):g} to {math.degrees(raster.up):g}"
+    return (
+        f"{100 * MOST_OUTSIDE:g} % of the points or more lie above or below the field of view, {edges} degrees, and are "
+        "left out of the image: set --domain.up and --domain.down to those of the sensor"
+    )
 
 
 def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
@@ -120,7 +133,10 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
     if elevations is None:
         elevations = _elevations(xyz.numpy(), winner, raster, rings is not None)
     layout = "spherical" if rings is None else "rings"
-    return found.image[0].numpy(), Turn(cloud, winner, elevations, layout, int(finite.sum()), beyond, doubted)
+    away = xyz.square().sum(1)
+    near = (away > 0) & (away < raster.far**2)
+    outside = float((near & ~valid).sum()) / max(1, int(near.sum()))
+    return found.image[0].numpy(), Turn(cloud, winner, elevations, layout, int(finite.sum()), beyond, doubted, outside)
 
 
 def _rings(
@@ -242,7 +258,7 @@ def nominal_spherical(raster: Raster) -> Array:
 
 
 def read_turn(path: Path, raster: Raster, *, reflectance: bool) -> Recording:
-    """A file as a recording of one range image; a warning says where its rings could not be trusted.
+    """A file as a recording of one range image; warnings say where rings could not be trusted, or points lie outside.
 
     Raises:
         DataError: see :func:`domains.lidar.clouds.read_cloud` and :func:`image_of`.
@@ -250,6 +266,8 @@ def read_turn(path: Path, raster: Raster, *, reflectance: bool) -> Recording:
     image, turn = image_of(read_cloud(path), raster, str(path))
     if turn.doubted:
         warnings.warn(f"{path}: {DOUBTED}, as by --domain.layout spherical", stacklevel=2)
+    if turn.outside > MOST_OUTSIDE:
+        warnings.warn(f"{path}: {outside_told(raster)}", stacklevel=2)
     signals = image[None] if reflectance else image[None, :1]
     return Recording(signals.astype(np.float32), path, turn.cloud.format, (turn, signals.astype(np.float32)))
 

@@ -132,10 +132,11 @@ def _read_son(path: Path) -> tuple[Record, Array]:
     offsets, counts, at = [], [], 0
     while at < len(content):
         (count,) = struct.unpack_from(">I", content, at + header - 5) if at + header <= len(content) else (None,)
-        if count is None or at + header + count > len(content):
+        # A broken ping has any length: what is none is not taken for the last.
+        if content[at : at + 4] == MAGIC[: len(content) - at] and (count is None or at + header + count > len(content)):
             warnings.warn(f"{path} ends within a ping: {len(content) - at} bytes are left as they are", stacklevel=2)
             break
-        if content[at : at + 4] != MAGIC or content[at + header - 1] != 0x21:
+        if content[at : at + 4] != MAGIC or count is None or content[at + header - 1] != 0x21:
             raise DataError(
                 f"{path}: no ping at byte {at}", expected="0xC0DEAB21 and a header that ends with 0x21",
                 mend="cut the file before that byte",

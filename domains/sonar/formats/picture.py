@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from domains.decoding import FORMATS, is_grey
 from domains.pictures import read_picture, write_picture
 from domains.sonar.formats.common import mark_lost
 from domains.sonar.frames import outside_fan
 from vaegan.domain import Recording
 
 LEVELS = 255.0
+APART, SOME, SIDE = 16, 0.01, 512
+"""Colours: red, green and blue lie further apart in more of a picture's pixels than this; of each side so many are asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,9 @@ def read(path: Path) -> Recording:
     where a picture is transparent throughout, or holds what a GeoTIFF states for no data.
     """
     found = read_picture(path, 1)
+    if _coloured(path):
+        told = f"{path} has colours: their lightness is taken for the echo, and it is written in greys"
+        warnings.warn(told, stacklevel=2)
     levels = np.asarray(found.signals, dtype=np.float32)
     deep = getattr(found.metadata, "mode", "") == "I;16"
     scale, step = LEVELS, np.float32(1.0) / np.float32(257.0 if deep else 1.0)
@@ -59,6 +66,16 @@ def read(path: Path) -> Recording:
     echo[0, 0][outside] = np.nan
     meta = EchoPicture(found.metadata, outside, levels[0, 0][outside], scale, float(step))
     return Recording(echo, path, found.format, meta)
+
+
+def _coloured(path: Path) -> bool:
+    """Whether a picture that could be read shows colours, as a display's palette does; greys in three channels are none."""
+    with Image.open(path, formats=tuple(dict.fromkeys(FORMATS.values()))) as image:
+        if is_grey(image):
+            return False
+        step = max(1, max(image.size) // SIDE)
+        pixels = np.asarray(image.convert("RGB"))[::step, ::step].astype(np.int16)
+    return bool((np.ptp(pixels, axis=-1) > APART).mean() > SOME)
 
 
 def _nothing(levels: np.ndarray[Any, Any], meta: Any, step: np.float32) -> np.ndarray[Any, Any]:

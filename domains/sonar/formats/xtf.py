@@ -26,7 +26,7 @@ PING_HEADER, CHANNEL_HEADER = 256, 64
 SONAR = 0
 KNOWN = {0: "sonar", 1: "notes", 2: "bathymetry", 3: "attitude", 5: "raw serial", 6: "embedded header", 42: "navigation",
          54: "heading", 107: "position", 108: "gyro"}  # fmt: skip
-SUBBOTTOM = 0
+SUBBOTTOM, BATHYMETRY = 0, 3
 PADDING = 64
 _IBM_FLOAT = 1
 _FORMATS = {2: "<u4", 3: "<u2", 5: "<f4", 8: "<u1"}
@@ -42,7 +42,7 @@ class _Channel:
     """What the file header says of a channel.
 
     Attributes:
-        dtype: of its samples; empty for a sub-bottom channel, which is left as it is.
+        dtype: of its samples; empty for a sub-bottom or bathymetry channel, which is left as it is.
         size: bytes a sample.
         samples: of each ping, in older files, whose pings do not state it.
     """
@@ -69,8 +69,9 @@ def read(path: Path) -> Recording:
     """One XTF file: (channels, 1, pings, samples), full scale is 1, NaN where a ping has fewer samples than others or none.
 
     A file that ends within a packet is read up to there, with a warning; so are unknown packet types, pings without samples
-    and pings of several lengths. A ping that is zero throughout was lost. Sub-bottom channels are left as they are: their
-    samples are a waveform with a sign, and no amplitudes. Where no channel states a type, all are taken for sidescan.
+    and pings of several lengths. A ping that is zero throughout was lost. Channels of sub-bottom and bathymetry are left as
+    they are: their samples are a waveform with a sign, or depths, and no amplitudes. Where no channel states a type, all are
+    taken for sidescan. Channels that never share a packet (one of each frequency) count their pings apart.
 
     Raises:
         DataError: when it is no XTF file, its channels cannot be read, or it holds no sonar ping.
@@ -87,16 +88,19 @@ def read(path: Path) -> Recording:
     channels = sorted(found.places)
     if found.channels and not channels:
         raise DataError(
-            f"{path} holds sub-bottom channels alone (type {SUBBOTTOM})", expected="sidescan channels (types 1 and 2)",
+            f"{path} holds channels of sub-bottom (type {SUBBOTTOM}) or bathymetry (type {BATHYMETRY}) alone",
+            expected="sidescan channels (types 1 and 2)",
             mend="export the sidescan, with the types of its channels",
         )  # fmt: skip
     if not channels or not found.pings:
         raise DataError(f"{path} holds no sonar ping", expected="packets of type 0", mend="give a sidescan record")
-    offsets = np.zeros((len(channels), found.pings), dtype=np.int64)
+    numbers = _numbers(found)
+    offsets = np.zeros((len(channels), 1 + max(max(number.values()) for number in numbers.values())), dtype=np.int64)
     counts = np.zeros_like(offsets)
     for row, channel in enumerate(channels):
         for ping, offset, count in found.places[channel]:
-            offsets[row, ping], counts[row, ping] = offset, count
+            place = numbers[channel][ping]
+            offsets[row, place], counts[row, place] = offset, count
     if not counts.any():
         raise DataError(f"{path}: all {found.pings} pings are without samples", expected="pings with samples")
     used = counts[counts > 0]
@@ -121,6 +125,31 @@ def write(recording: Recording, path: Path) -> Path:
     return write_record(recording.metadata, np.asarray(recording.signals), path)
 
 
+def _numbers(found: _Pings) -> dict[int, dict[int, int]]:
+    """For each channel the place of each ping among those of its own kind.
+
+    A sonar of two frequencies may write a packet for each: a channel has lost no ping where it stands in none of the packets
+    of the other. Channels that share a packet anywhere share the count, so that port stays beside starboard.
+    """
+    heard = {channel: {ping for ping, *_ in places} for channel, places in found.places.items()}
+    apart: list[tuple[set[int], set[int]]] = []
+    for channel, pings in heard.items():
+        alike, others = {channel}, []
+        for group in apart:
+            if group[1] & pings:
+                alike, pings = alike | group[0], pings | group[1]
+            else:
+                others.append(group)
+        apart = [*others, (alike, pings)]
+    # Packets without any channel are pings that were lost, of whichever: of all, where all are counted together.
+    every = set(range(found.pings)) if len(apart) == 1 else set()
+    numbers = {}
+    for group, pings in apart:
+        count = {ping: place for place, ping in enumerate(sorted(pings | every))}
+        numbers.update(dict.fromkeys(group, count))
+    return numbers
+
+
 def _channels(content: bytes) -> int:
     sonar, bathymetry = struct.unpack_from("<HH", content, 166)
     more = content[170] + content[171] + struct.unpack_from("<H", content, 172)[0] + content[174]
@@ -131,7 +160,7 @@ def _channel(content: bytes, channel: int, path: Path) -> _Channel:
     start = 256 + CHANNEL_INFO * channel
     size, samples = struct.unpack_from("<HI", content, start + 6)
     kind, form = content[start], content[start + 74]
-    if kind == SUBBOTTOM and _typed(content):
+    if kind in (SUBBOTTOM, BATHYMETRY) and _typed(content):
         return _Channel("", size, samples)
     if form == _IBM_FLOAT:
         raise DataError(
@@ -284,4 +313,6 @@ def _tell(content: bytes, found: _Pings, path: Path) -> None:
     if not _typed(content):
         warnings.warn(f"{path}: no channel states its type; all are read as sidescan", stacklevel=3)
     if left and found.places:
-        warnings.warn(f"{path}: sub-bottom channels are left as they are: {', '.join(left)}", stacklevel=3)
+        warnings.warn(
+            f"{path}: channels of sub-bottom or bathymetry are left as they are: {', '.join(left)}", stacklevel=3
+        )
