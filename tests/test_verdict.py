@@ -177,6 +177,30 @@ def test_of_few_items_nothing_is_better() -> None:
         verdict = compare(CONDITION, numbers, method="a", rivals=["b"])
         assert verdict is not None
         assert verdict.outcome == outcome
+        told = sentence(verdict)
+        assert "overlapping" not in told  # the intervals are points, 8 dB apart
+        assert (f"n = {n} is too few to tell them apart" in told) == (outcome == "tie")
+
+
+def test_a_verdict_of_few_items_says_that_they_are_few_and_claims_nothing() -> None:
+    numbers = {name: {"psnr": {**by["psnr"], "n": 2}} for name, by in methods(14.0, noise=14.7).items()}
+    result = compare(CONDITION, numbers)
+    assert result is not None
+    start = "At noise sigma=50/255 the model comes out 11.0 dB worse than the best classical method (tv)"
+    told = f"{start} and 0.7 dB worse than the input itself: n = 2 is too few to tell them apart"
+    assert sentence(result) == f"{told}."
+    assert headline(result, samples()) == f"{told}; its samples cover 41\u00a0% of the data."
+    assert left_out(result, samples()) == ""
+    alone = compare(CONDITION, numbers, rivals=[])
+    assert alone is not None
+    assert sentence(alone).endswith(
+        "without a classical method beside it, and comes out 0.7 dB worse than the input itself: "
+        "n = 2 is too few to tell them apart."
+    )
+    numbers.pop("input")
+    unheld = compare(CONDITION, numbers)
+    assert unheld is not None
+    assert sentence(unheld) == f"{start}: n = 2 is too few to tell them apart."
 
 
 def test_a_paired_difference_is_found_whichever_way_round() -> None:
