@@ -136,10 +136,10 @@ def read_picture(path: Path, channels: int) -> Recording:
 def write_picture(recording: Recording, path: Path) -> Path:
     """Writes a picture as it was read: its size, depth, opacity, orientation, EXIF, XMP, comment, profile and resolution.
 
-    The format is the one that the ending of ``path`` names, or the source's where it names none. JPEG is
-    written at quality 95 with full colour resolution, WebP without loss, GIF with at most 256 colours. The
-    picture of a grey domain is grey. CMYK keeps its inks where the colour did not change, and its black wherever
-    that leaves room for the new colour. The file appears whole or not at all.
+    The format is the source's where ``path`` has the source's ending (whatever that names) or none, else the one that its
+    ending names. JPEG is written at quality 95 with full colour resolution, WebP without loss, GIF with at most 256
+    colours. The picture of a grey domain is grey. CMYK keeps its inks where the colour did not change, and its black
+    wherever that leaves room for the new colour. The file appears whole or not at all.
 
     Args:
         recording: signals (1, 1 or 3, rows, columns), 0 to 255; without metadata they become a plain picture.
@@ -169,7 +169,7 @@ def write_picture(recording: Recording, path: Path) -> Path:
         raise DataError(
             f"{path}: {name} cannot hold pixels of mode {meta.mode}",
             expected=f"one of {', '.join(fitting)}",
-            mend="give --out with such an ending",
+            mend="write it under such an ending",
         )
     image = _join(levels[0], meta, undo=name in _HOLDS_EXIF)
     _save_atomically(image, path, name, _save_options(name, meta))
@@ -369,11 +369,15 @@ def _target(path: Path, recording: Recording) -> tuple[Path, str]:
     """Where to write, and Pillow's name for the format."""
     if not path.suffix:
         path = path.with_name(path.name + recording.path.suffix)
+    # What was read under this ending is written under it as what it was: PNGs are often called .jpg.
+    as_read = isinstance(recording.metadata, PictureMetadata) and recording.format in _WRITTEN_MODES
+    if as_read and path.suffix == recording.path.suffix:
+        return path, recording.format
     if path.suffix.lower() not in FORMATS:
         raise DataError(
             f"{path}: no picture format ends in {path.suffix!r}",
             expected=f"one of {', '.join(FORMATS)}",
-            mend="give --out with such an ending",
+            mend="write it under such an ending",
         )
     return path, FORMATS[path.suffix.lower()]
 

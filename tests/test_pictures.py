@@ -326,6 +326,33 @@ def test_names_without_an_ending_and_pictures_without_a_past(tmp_path: Path) -> 
     assert Image.open(write_picture(made, tmp_path / "made.png")).getpixel((0, 0)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "format_"),
+    [
+        ("a.jpg", "RGBA", "PNG"),
+        ("a.jpg", "RGBA", "WEBP"),
+        ("a.jpg", "I;16", "PNG"),
+        ("a.jpg", "RGB", "PNG"),
+        ("a.jfif", "RGB", "JPEG"),
+        ("a", "LA", "PNG"),
+    ],
+)
+def test_a_file_under_another_kinds_ending_comes_back_as_what_it_is(
+    tmp_path: Path, name: str, mode: str, format_: str
+) -> None:
+    source = tmp_path / name
+    picture(mode).save(source, format=format_, **({"lossless": True, "exact": True} if format_ == "WEBP" else {}))
+    target = write_picture(read_picture(source, 3), tmp_path / "out" / name)
+    assert target == tmp_path / "out" / name
+    with Image.open(source) as before, Image.open(target) as after:
+        assert (after.format, after.mode) == (format_, mode)
+        if format_ != "JPEG":
+            np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+    if name == "a.jpg" and mode == "RGB":  # another ending is a wish for another format
+        with Image.open(write_picture(read_picture(source, 3), tmp_path / "b.bmp")) as asked:
+            assert asked.format == "BMP"
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_drawing(channels: int) -> None:
     drawn = draw_pictures(np.full((2, channels, 4, 6), [[[[np.nan, -5, 0, 99.6, 255, 900]]]]))
