@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,13 @@ Loader = Callable[[int, int], Image.Image]
 CELEBA_FRAME = (178, 218)
 CELEBA_BOX = (15, 40, 163, 188)
 """Left, upper, right, lower: columns 15:163 and rows 40:188 of the aligned frame (Larsen et al. 2015)."""
+
+PARTS = {
+    "test": ("t10k", "test", "testing"),
+    "val": ("val", "valid", "validation"),
+    "train": ("train", "training"),
+}
+"""What folders of a split are called."""
 
 _LONG = 2000
 MOST_STRETCHED = 1.02
@@ -108,6 +116,33 @@ def content_sha256(paths: Sequence[Path], root: Path) -> str:
         for path, digest in zip(paths, digests, strict=True):
             total.update(f"{path.relative_to(root).as_posix()}\0{digest}\n".encode())
     return total.hexdigest()
+
+
+def part_of(folders: Sequence[str]) -> str:
+    """The split that a picture's folders state, or an empty string."""
+    lowered = {name.lower() for name in folders}
+    return next((part for part, names in PARTS.items() if lowered & {*names}), "")
+
+
+def are_parts(parts: Sequence[str]) -> bool:
+    """Whether some pictures lie in a folder called train, and others in one of another split's name."""
+    return len({*parts} - {""}) > 1 and "train" in parts
+
+
+def stated_parts(parts: Sequence[str], root: Path) -> bool:
+    """Whether folders state the split of every picture, some of them for training; where only some do, that is said.
+
+    Args:
+        parts: of each picture, as :func:`part_of` tells.
+        root: for the warning.
+    """
+    if not are_parts(parts):
+        return False
+    if "" not in parts:
+        return True
+    told = f"{root}: {parts.count('')} of {len(parts)} pictures lie in no folder called train, val or test"
+    warnings.warn(f"{told}; all are split by a hash, whatever such folders state", stacklevel=3)
+    return False
 
 
 def few(names: Sequence[str], limit: int = 5) -> str:

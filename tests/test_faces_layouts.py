@@ -210,6 +210,60 @@ def test_a_stray_picture_leaves_people_together(tmp_path: Path) -> None:
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
 
 
+def split_of(domain: Faces) -> dict[str, str]:
+    """The split of each picture by its name."""
+    return {str(name): split for split in SPLITS for name in domain.dataset(split).names}
+
+
+@pytest.mark.parametrize("called", [("train", "val", "test"), ("Training", "validation", "TESTING")])
+def test_folders_called_train_val_and_test_are_the_split(tmp_path: Path, called: tuple[str, ...]) -> None:
+    for part, count in zip(called, (9, 2, 3), strict=True):
+        for index in range(count):  # numbers begin anew in each
+            save(tmp_path / "faces" / part / f"{index}.png", seed=100 * count + index)
+    domain = Faces(tmp_path, size=SIZE)
+    assert_disjoint(domain)
+    stated = dict(zip(called, SPLITS, strict=True))
+    assert all(split == stated[name.split("/")[1]] for name, split in split_of(domain).items())
+    assert "split as the folders are called" in domain.everything().source
+
+
+def test_a_part_that_folders_do_not_state_is_taken_from_training(tmp_path: Path) -> None:
+    for part, people in (("train", 20), ("test", 4)):
+        for person in range(people):
+            for shot in range(2):
+                seed = 1000 * len(part) + 10 * person + shot
+                save(tmp_path / part / f"{part}-{person}" / f"{shot}.png", seed=seed)
+    domain = Faces(tmp_path, size=SIZE)
+    assert_disjoint(domain)
+    assert {name for name, split in split_of(domain).items() if split == "test"} == {
+        f"test/test-{person}/{shot}.png" for person in range(4) for shot in range(2)
+    }
+    assert groups_of(domain)["val"] < {f"train-{person}" for person in range(20)}
+    assert len(groups_of(domain)["val"]) == 2
+
+
+def test_a_person_in_two_splits_folders_is_one_group(tmp_path: Path) -> None:
+    for part, people in (("train", "abcdefgh"), ("test", "ghij")):
+        for person in people:
+            save(tmp_path / part / person / "0.png", seed=1000 * len(part) + ord(person))
+    domain = Faces(tmp_path, size=SIZE)
+    assert_disjoint(domain)
+    assert set(domain.everything().groups.tolist()) == set("abcdefghij")
+    splits = split_of(domain)
+    assert all(splits[f"train/{person}/0.png"] == splits[f"test/{person}/0.png"] for person in "gh")
+    assert "tears people apart" in domain.everything().source
+
+
+def test_pictures_beside_the_folders_of_splits_leave_them_unheeded(tmp_path: Path) -> None:
+    for place in ("train", "test", "val", "."):
+        for index in range(4):
+            save(tmp_path / place / f"{index}.png", seed=100 * len(place) + index)
+    with pytest.warns(UserWarning, match="4 of 16 pictures lie in no folder called train, val or test"):
+        everything = Faces(tmp_path, size=SIZE).everything()
+    assert "as the folders are called" not in everything.source
+    assert len(set(everything.groups.tolist())) == 16, "a split's folder is nobody"
+
+
 def test_sessions_of_a_person_stay_together(tmp_path: Path) -> None:
     for person in range(4):
         for session in range(3):
