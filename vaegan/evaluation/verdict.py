@@ -262,6 +262,36 @@ def generation_sentence(methods: Methods, method: str = MODEL) -> str:
     return f"{text}, {words} {rival} ({float(other['mean']):.4g})."
 
 
+def drawing_verdict(methods: Methods, models: Sequence[str]) -> tuple[Outcome, str]:
+    """How good generated signals are, and of several models whose are best: by Fréchet distance, or the kernel distance.
+
+    Args:
+        methods: the numbers of what was drawn.
+        models: the names that are compared; draws from N(0, I) are told of.
+
+    Returns:
+        ``"win"`` where one model beats the runner-up, else ``"tie"``, and the sentence.
+    """
+    drawing = [model for model in models if methods.get(model)]
+    if len(models) < 2 or not drawing:
+        return "tie", generation_sentence(methods, models[0])
+    own = generation_sentence(methods, drawing[0])
+    if len(drawing) < 2:
+        return "tie", f"Of {len(models)} models {drawing[0]} alone draws. Its {own[:1].lower()}{own[1:]}"
+    shared = [name for name in methods[drawing[0]] if all(name in methods[model] for model in drawing)]
+    order = [name for wanted in ("fid", "kid") for name in shared if split_name(name)[0] == wanted]
+    metric = next(iter([*order, *(name for name in shared if split_name(name)[0] not in MEMORISATION)]), "")
+    best = best_of(methods, metric, drawing)
+    second = best_of(methods, metric, [model for model in drawing if model != best])
+    if best is None or second is None:
+        return "tie", f"{drawing[0]}: {own}"
+    ahead = not overlap(methods[best][metric], methods[second][metric])
+    placed = f"and beats the runner-up {second}" if ahead else f"but is level with the runner-up {second}"
+    own = generation_sentence(methods, best)
+    text = f"Of {len(drawing)} models {best} draws best by {metric}, {placed}. Its {own[:1].lower()}{own[1:]}"
+    return "win" if ahead else "tie", text
+
+
 def best_model(
     condition: str,
     methods: Methods,
