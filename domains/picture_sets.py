@@ -216,7 +216,9 @@ def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> Decoded
     Raises:
         DataError: when more than 5 % are corrupt.
     """
-    options = json.dumps([_REVISION, pictures.sha256, size, color, crop])
+    # A folder of pairs is one of single pictures to a domain that knows no pairs.
+    paired = [] if pictures.load_observed is None else ["pairs"]
+    options = json.dumps([_REVISION, pictures.sha256, size, color, crop, *paired])
     key = f"pictures-{hashlib.sha256(options.encode()).hexdigest()[:40]}"
     arrays = cached_arrays(key, lambda: _decode_all(pictures, size, color, crop))
     kept = np.asarray(arrays["kept"])

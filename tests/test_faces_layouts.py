@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from domains.digits import Digits
 from domains.faces import Faces
 from vaegan.data import SPLITS
 from vaegan.errors import DataError
@@ -307,6 +308,17 @@ def test_pairs_of_damaged_and_clear_pictures(tmp_path: Path) -> None:
     shutil.rmtree(root / "color")
     with pytest.raises(DataError, match="holds gray alone; expected gray"):
         domain.everything()
+
+
+def test_a_folder_of_pairs_is_one_of_single_pictures_to_digits(tmp_path: Path) -> None:
+    for side, seed in (("color", 0), ("gray", 100)):
+        for index in range(3):
+            save(tmp_path / side / f"{index}.png", seed=seed + index)
+    pairs = Faces(tmp_path, size=SIZE, color=False, crop="none").everything()
+    single = Digits(tmp_path, size=SIZE).everything()  # the same files at the same size, out of the same cache
+    assert (len(pairs), len(single)) == (3, 6)
+    assert pairs.observed is not None and single.observed is None
+    assert single.class_names == ("color", "gray")
 
 
 def test_pairs_of_different_proportions_are_corrupt(tmp_path: Path) -> None:
