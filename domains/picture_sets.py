@@ -58,7 +58,7 @@ class Pictures:
         splits: the split of each picture, where the data state it.
         attributes: (n, a) -1 or 1, with ``attribute_names``.
         unused: files of formats that are not read.
-        aligned: whether the pictures are aligned frames of CelebA.
+        aligned: whether all pictures are aligned frames of CelebA.
     """
 
     names: tuple[str, ...]
@@ -154,6 +154,21 @@ def few(names: Sequence[str], limit: int = 5) -> str:
 def path_loader(paths: Sequence[Path]) -> Loader:
     """A loader of these files."""
     return lambda index, least: open_picture(paths[index], least=least)
+
+
+def are_aligned(paths: Sequence[Path]) -> bool:
+    """Whether pictures are aligned frames of CelebA, by their size: all that can be opened, and one at least."""
+    found = False
+    for path in paths:
+        try:
+            state = path.stat()
+            size = _size_of_state(path, state.st_size, state.st_mtime_ns)
+        except Exception:
+            continue
+        if size != CELEBA_FRAME:
+            return False
+        found = True
+    return found
 
 
 def fit_square(image: Image.Image, size: int, crop: Crop) -> Image.Image:
@@ -353,3 +368,10 @@ def _file_digest(path: Path) -> str:
 def _digest_of_state(path: Path, size: int, mtime_ns: int) -> str:
     """The size and the time are there to be hashed: the three splits of a set then read its files once."""
     return file_sha256(path)
+
+
+@functools.lru_cache(maxsize=1 << 19)
+def _size_of_state(path: Path, size: int, mtime_ns: int) -> tuple[int, int]:
+    """Columns and rows, of which a file's head tells."""
+    with Image.open(path, formats=tuple(dict.fromkeys(FORMATS.values()))) as image:
+        return image.size

@@ -13,6 +13,7 @@ from domains.faces.archives import ARCHIVES, find_archive
 from domains.faces.celeba import find_celeba
 from domains.picture_sets import (
     Pictures,
+    are_aligned,
     are_parts,
     check_path,
     content_sha256,
@@ -85,6 +86,8 @@ def find_folder(folder: Path) -> Pictures | None:
     elif stated:
         splits = _completed(parts, groups)
         told += "; split as the folders are called"
+    aligned = are_aligned(paths)
+    told += "; aligned frames of CelebA" if aligned else ""
     return Pictures(
         names=names,
         groups=groups,
@@ -93,6 +96,7 @@ def find_folder(folder: Path) -> Pictures | None:
         source=f"{folder} ({len(paths)} pictures in {len(set(groups))} groups{told})",
         splits=splits,
         unused=tuple(others),
+        aligned=aligned,
     )
 
 
@@ -195,6 +199,7 @@ def _find_in_file(path: Path) -> Pictures:
         load=path_loader([path]),
         sha256=content_sha256([path], path.parent),
         source=f"{path} (1 picture)",
+        aligned=are_aligned([path]),
     )
 
 
