@@ -163,7 +163,7 @@ def are_aligned(paths: Sequence[Path]) -> bool:
         try:
             state = path.stat()
             size = _size_of_state(path, state.st_size, state.st_mtime_ns)
-        except Exception:
+        except Exception:  # a broken head may raise nearly anything; the picture is named where it is decoded
             continue
         if size != CELEBA_FRAME:
             return False
