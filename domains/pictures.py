@@ -72,7 +72,7 @@ class PictureMetadata:
         size: (rows, columns) of the upright picture.
         alpha: (rows, columns) uint8 opacity of the upright picture, where it has one.
         orientation: the orientation that ``exif`` states, 1 to 8; 1 is upright.
-        exif: the EXIF block as bytes.
+        exif: the EXIF block as bytes, without its thumbnail.
         icc: the ICC profile as bytes.
         dpi: dots per inch across and down.
         text: a PNG's texts by key.
@@ -254,7 +254,7 @@ def _colours(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
 def _exif(image: Image.Image) -> bytes:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         if _EXIF_TEXT not in image.info or "exif" in image.info:
-            return _bytes(image, "exif")
+            return _without_thumbnail(_bytes(image, "exif"))
         try:
             return image.getexif().tobytes()
         except Exception:  # the parser may raise nearly anything
@@ -267,6 +267,20 @@ def _exif(image: Image.Image) -> bytes:
         return kept.tobytes() if len(kept) else b""
     except Exception:  # of broken tags the parser may raise nearly anything; the picture is whole without them
         return b""
+
+
+def _without_thumbnail(exif: bytes) -> bytes:
+    """The same block without its second directory, that of a thumbnail: it would go on showing the picture as it was."""
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2], "")
+    try:
+        (first,) = struct.unpack_from(f"{order}I", exif, start + 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start + first)
+        after = start + first + 2 + 12 * count
+        struct.unpack_from(f"{order}I", exif, after)
+    except struct.error:  # broken EXIF is kept as it is
+        return exif
+    return exif[:after] + bytes(4) + exif[after + 4 :] if order else exif
 
 
 def _states_orientation(exif: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,34 @@ def test_names_without_an_ending_and_pictures_without_a_past(tmp_path: Path) -> 
     assert write_picture(recording, tmp_path / "new" / "b") == tmp_path / "new" / "b.png"
     made = Recording(np.full((1, 3, 4, 5), 300.0), tmp_path / "made.png", "PNG")
     assert Image.open(write_picture(made, tmp_path / "made.png")).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_the_thumbnail_of_the_damaged_picture_is_not_kept(tmp_path: Path, order: str, ending: str) -> None:
+    stream = io.BytesIO()
+    picture("RGB").resize((4, 4)).save(stream, "JPEG")
+    small = stream.getvalue()
+    first, second = [(0x0112, 3, 1, 6), (0x010F, 2, 4, b"Cam\0")], [(0x0103, 3, 1, 6)]
+    place = 8 + 2 + 12 * len(first) + 4
+    second += [(0x0201, 4, 1, place + 2 + 12 * 3 + 4), (0x0202, 4, 1, len(small))]
+
+    def directory(entries: list[tuple[int, int, int, Any]], following: int) -> bytes:
+        packed = struct.pack(f"{order}H", len(entries))
+        for tag, kind, count, value in entries:
+            inside = value if isinstance(value, bytes) else struct.pack(f"{order}{'HI'[kind == 4]}", value)
+            packed += struct.pack(f"{order}HHI", tag, kind, count) + inside.ljust(4, b"\0")
+        return packed + struct.pack(f"{order}I", following)
+
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    exif = b"Exif\0\0" + head + directory(first, place) + directory(second, 0) + small
+    source = tmp_path / f"a.{ending}"
+    picture("RGB").save(source, exif=exif)
+    thumbnail = ExifTags.IFD.IFD1
+    assert Image.open(source).getexif().get_ifd(thumbnail), "this file has one"
+    kept = Image.open(write_picture(read_picture(source, 3), tmp_path / f"b.{ending}")).getexif()
+    assert not kept.get_ifd(thumbnail)
+    assert (kept[0x0112], kept[0x010F].rstrip("\0")) == (6, "Cam")
 
 
 @pytest.mark.parametrize(
