@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,13 @@ CELEBA_FRAME = (178, 218)
 CELEBA_BOX = (15, 40, 163, 188)
 """Left, upper, right, lower: columns 15:163 and rows 40:188 of the aligned frame (Larsen et al. 2015)."""
 
+PARTS = {
+    "test": ("t10k", "test", "testing"),
+    "val": ("val", "valid", "validation"),
+    "train": ("train", "training"),
+}
+"""What folders of a split are called."""
+
 _LONG = 2000
 MOST_STRETCHED = 1.02
 """How much wider by its height one picture of a pair may be than the other."""
@@ -50,7 +58,7 @@ class Pictures:
         splits: the split of each picture, where the data state it.
         attributes: (n, a) -1 or 1, with ``attribute_names``.
         unused: files of formats that are not read.
-        aligned: whether the pictures are aligned frames of CelebA.
+        aligned: whether all pictures are aligned frames of CelebA.
     """
 
     names: tuple[str, ...]
@@ -110,6 +118,33 @@ def content_sha256(paths: Sequence[Path], root: Path) -> str:
     return total.hexdigest()
 
 
+def part_of(folders: Sequence[str]) -> str:
+    """The split that a picture's folders state, or an empty string."""
+    lowered = {name.lower() for name in folders}
+    return next((part for part, names in PARTS.items() if lowered & {*names}), "")
+
+
+def are_parts(parts: Sequence[str]) -> bool:
+    """Whether some pictures lie in a folder called train, and others in one of another split's name."""
+    return len({*parts} - {""}) > 1 and "train" in parts
+
+
+def stated_parts(parts: Sequence[str], root: Path) -> bool:
+    """Whether folders state the split of every picture, some of them for training; where only some do, that is said.
+
+    Args:
+        parts: of each picture, as :func:`part_of` tells.
+        root: for the warning.
+    """
+    if not are_parts(parts):
+        return False
+    if "" not in parts:
+        return True
+    told = f"{root}: {parts.count('')} of {len(parts)} pictures lie in no folder called train, val or test"
+    warnings.warn(f"{told}; all are split by a hash, whatever such folders state", stacklevel=3)
+    return False
+
+
 def few(names: Sequence[str], limit: int = 5) -> str:
     """The first names and how many more there are, for a message of one line."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
@@ -119,6 +154,21 @@ def few(names: Sequence[str], limit: int = 5) -> str:
 def path_loader(paths: Sequence[Path]) -> Loader:
     """A loader of these files."""
     return lambda index, least: open_picture(paths[index], least=least)
+
+
+def are_aligned(paths: Sequence[Path]) -> bool:
+    """Whether pictures are aligned frames of CelebA, by their size: all that can be opened, and one at least."""
+    found = False
+    for path in paths:
+        try:
+            state = path.stat()
+            size = _size_of_state(path, state.st_size, state.st_mtime_ns)
+        except Exception:  # a broken head may raise nearly anything; the picture is named where it is decoded
+            continue
+        if size != CELEBA_FRAME:
+            return False
+        found = True
+    return found
 
 
 def fit_square(image: Image.Image, size: int, crop: Crop) -> Image.Image:
@@ -181,7 +231,9 @@ def decode(pictures: Pictures, *, size: int, color: bool, crop: Crop) -> Decoded
     Raises:
         DataError: when more than 5 % are corrupt.
     """
-    options = json.dumps([_REVISION, pictures.sha256, size, color, crop])
+    # A folder of pairs is one of single pictures to a domain that knows no pairs.
+    paired = [] if pictures.load_observed is None else ["pairs"]
+    options = json.dumps([_REVISION, pictures.sha256, size, color, crop, *paired])
     key = f"pictures-{hashlib.sha256(options.encode()).hexdigest()[:40]}"
     arrays = cached_arrays(key, lambda: _decode_all(pictures, size, color, crop))
     kept = np.asarray(arrays["kept"])
@@ -316,3 +368,10 @@ def _file_digest(path: Path) -> str:
 def _digest_of_state(path: Path, size: int, mtime_ns: int) -> str:
     """The size and the time are there to be hashed: the three splits of a set then read its files once."""
     return file_sha256(path)
+
+
+@functools.lru_cache(maxsize=1 << 19)
+def _size_of_state(path: Path, size: int, mtime_ns: int) -> tuple[int, int]:
+    """Columns and rows, of which a file's head tells."""
+    with Image.open(path, formats=tuple(dict.fromkeys(FORMATS.values()))) as image:
+        return image.size

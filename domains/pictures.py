@@ -79,7 +79,7 @@ class PictureMetadata:
         size: (rows, columns) of the upright picture.
         alpha: (rows, columns) uint8 opacity of the upright picture, where it has one.
         orientation: the orientation that ``exif`` states, 1 to 8; 1 is upright.
-        exif: the EXIF block as bytes.
+        exif: the EXIF block as bytes, without its thumbnail.
         icc: the ICC profile as bytes.
         dpi: dots per inch across and down.
         text: a PNG's texts by key.
@@ -156,10 +156,10 @@ def read_picture(path: Path, channels: int) -> Recording:
 def write_picture(recording: Recording, path: Path) -> Path:
     """Writes a picture as it was read: its size, depth, opacity, orientation, EXIF, XMP, comment, profile and resolution.
 
-    The format is the one that the ending of ``path`` names, or the source's where it names none. JPEG is
-    written at quality 95 with full colour resolution, WebP without loss, GIF with at most 256 colours. The
-    picture of a grey domain is grey. CMYK keeps its inks where the colour did not change, and its black wherever
-    that leaves room for the new colour. The file appears whole or not at all.
+    The format is the source's where ``path`` has the source's ending (whatever that names) or none, else the one that its
+    ending names. JPEG is written at quality 95 with full colour resolution, WebP without loss, GIF with at most 256
+    colours. The picture of a grey domain is grey. CMYK keeps its inks where the colour did not change, and its black
+    wherever that leaves room for the new colour. The file appears whole or not at all.
 
     Args:
         recording: signals (1, 1 or 3, rows, columns), 0 to 255; without metadata they become a plain picture.
@@ -189,7 +189,7 @@ def write_picture(recording: Recording, path: Path) -> Path:
         raise DataError(
             f"{path}: {name} cannot hold pixels of mode {meta.mode}",
             expected=f"one of {', '.join(fitting)}",
-            mend="give --out with such an ending",
+            mend="write it under such an ending",
         )
     image = _join(levels[0], meta, undo=name in _HOLDS_EXIF)
     _save_atomically(image, path, name, _save_options(name, meta))
@@ -320,18 +320,17 @@ def _exif(image: Image.Image) -> bytes:
 
 
 def _without_thumbnail(exif: bytes) -> bytes:
-    """The block without its second directory, which shows a small copy of the picture as it was for the whole one."""
+    """The same block without its second directory, that of a thumbnail: it would go on showing the picture as it was."""
     start = 6 if exif.startswith(b"Exif\0\0") else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2], "")
     try:
-        if order is None:
-            return exif
-        first = start + struct.unpack_from(f"{order}I", exif, start + 4)[0]
-        after = first + 2 + 12 * struct.unpack_from(f"{order}H", exif, first)[0]
-        struct.unpack_from("4x", exif, after)
-    except struct.error:  # a broken block stays as it is
+        (first,) = struct.unpack_from(f"{order}I", exif, start + 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start + first)
+        after = start + first + 2 + 12 * count
+        struct.unpack_from(f"{order}I", exif, after)
+    except struct.error:  # broken EXIF is kept as it is
         return exif
-    return exif[:after] + bytes(4) + exif[after + 4 :]
+    return exif[:after] + bytes(4) + exif[after + 4 :] if order else exif
 
 
 def _states_orientation(exif: bytes) -> bool:
@@ -434,11 +433,15 @@ def _target(path: Path, recording: Recording) -> tuple[Path, str]:
     """Where to write, and Pillow's name for the format."""
     if not path.suffix:
         path = path.with_name(path.name + recording.path.suffix)
+    # What was read under this ending is written under it as what it was: PNGs are often called .jpg.
+    as_read = isinstance(recording.metadata, PictureMetadata) and recording.format in _WRITTEN_MODES
+    if as_read and path.suffix == recording.path.suffix:
+        return path, recording.format
     if path.suffix.lower() not in FORMATS:
         raise DataError(
             f"{path}: no picture format ends in {path.suffix!r}",
             expected=f"one of {', '.join(FORMATS)}",
-            mend="give --out with such an ending",
+            mend="write it under such an ending",
         )
     return path, FORMATS[path.suffix.lower()]
 

@@ -240,6 +240,9 @@ def test_paired_data_bring_their_own_condition() -> None:
     error = found.values["paired"]["input"]["nrmse"]
     np.testing.assert_allclose(error, 0.1, rtol=1e-3)
     assert found.examples["paired"].names == tuple(str(row) for row in found.items)
+    more = evaluate_restoration({"model": watching}, domain, paired, None, ["noise sigma=0.2"], n=3, seed=0)
+    # What stands first is what the verdict and the tables of one condition are about.
+    assert list(more.numbers) == ["paired", "noise sigma=0.2"]
 
 
 def test_the_worst_items_come_first() -> None:

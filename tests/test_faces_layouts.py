@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from domains.digits import Digits
 from domains.faces import Faces
 from vaegan.data import SPLITS
 from vaegan.errors import DataError
@@ -210,6 +211,60 @@ def test_a_stray_picture_leaves_people_together(tmp_path: Path) -> None:
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
 
 
+def split_of(domain: Faces) -> dict[str, str]:
+    """The split of each picture by its name."""
+    return {str(name): split for split in SPLITS for name in domain.dataset(split).names}
+
+
+@pytest.mark.parametrize("called", [("train", "val", "test"), ("Training", "validation", "TESTING")])
+def test_folders_called_train_val_and_test_are_the_split(tmp_path: Path, called: tuple[str, ...]) -> None:
+    for part, count in zip(called, (9, 2, 3), strict=True):
+        for index in range(count):  # numbers begin anew in each
+            save(tmp_path / "faces" / part / f"{index}.png", seed=100 * count + index)
+    domain = Faces(tmp_path, size=SIZE)
+    assert_disjoint(domain)
+    stated = dict(zip(called, SPLITS, strict=True))
+    assert all(split == stated[name.split("/")[1]] for name, split in split_of(domain).items())
+    assert "split as the folders are called" in domain.everything().source
+
+
+def test_a_part_that_folders_do_not_state_is_taken_from_training(tmp_path: Path) -> None:
+    for part, people in (("train", 20), ("test", 4)):
+        for person in range(people):
+            for shot in range(2):
+                seed = 1000 * len(part) + 10 * person + shot
+                save(tmp_path / part / f"{part}-{person}" / f"{shot}.png", seed=seed)
+    domain = Faces(tmp_path, size=SIZE)
+    assert_disjoint(domain)
+    assert {name for name, split in split_of(domain).items() if split == "test"} == {
+        f"test/test-{person}/{shot}.png" for person in range(4) for shot in range(2)
+    }
+    assert groups_of(domain)["val"] < {f"train-{person}" for person in range(20)}
+    assert len(groups_of(domain)["val"]) == 2
+
+
+def test_a_person_in_two_splits_folders_is_one_group(tmp_path: Path) -> None:
+    for part, people in (("train", "abcdefgh"), ("test", "ghij")):
+        for person in people:
+            save(tmp_path / part / person / "0.png", seed=1000 * len(part) + ord(person))
+    domain = Faces(tmp_path, size=SIZE)
+    assert_disjoint(domain)
+    assert set(domain.everything().groups.tolist()) == set("abcdefghij")
+    splits = split_of(domain)
+    assert all(splits[f"train/{person}/0.png"] == splits[f"test/{person}/0.png"] for person in "gh")
+    assert "tears people apart" in domain.everything().source
+
+
+def test_pictures_beside_the_folders_of_splits_leave_them_unheeded(tmp_path: Path) -> None:
+    for place in ("train", "test", "val", "."):
+        for index in range(4):
+            save(tmp_path / place / f"{index}.png", seed=100 * len(place) + index)
+    with pytest.warns(UserWarning, match="4 of 16 pictures lie in no folder called train, val or test"):
+        everything = Faces(tmp_path, size=SIZE).everything()
+    assert "as the folders are called" not in everything.source
+    assert len(set(everything.groups.tolist())) == 16, "a split's folder is nobody"
+
+
 def test_sessions_of_a_person_stay_together(tmp_path: Path) -> None:
     for person in range(4):
         for session in range(3):
@@ -253,6 +308,35 @@ def test_pairs_of_damaged_and_clear_pictures(tmp_path: Path) -> None:
     shutil.rmtree(root / "color")
     with pytest.raises(DataError, match="holds gray alone; expected gray"):
         domain.everything()
+
+
+def test_aligned_frames_in_any_folder_are_cut_as_celebas_own(tmp_path: Path) -> None:
+    own = Faces(celeba(tmp_path / "celeba", [0, 0, 1, 2]), size=SIZE).everything()
+    shutil.copytree(tmp_path / "celeba" / "img_align_celeba", tmp_path / "frames")
+    (tmp_path / "frames" / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"1 of 5 sources are corrupt: broken\.jpg"):
+        Faces(tmp_path / "frames", size=SIZE).everything()
+    (tmp_path / "frames" / "broken.jpg").unlink()
+    frames = Faces(tmp_path / "frames", size=SIZE).everything()
+    # The same items to the bit: else nobody finds out that a run learned from them.
+    np.testing.assert_array_equal(frames.signals, own.signals)
+    assert "aligned frames of CelebA" in frames.source
+    one = Faces(tmp_path / "frames" / "000003.jpg", size=SIZE).everything()
+    np.testing.assert_array_equal(one.signals[0], own.signals[2])
+    save(tmp_path / "frames" / "other.png")  # among others a frame is a picture like any
+    mixed = Faces(tmp_path / "frames", size=SIZE).everything()
+    assert mixed.signals[0].min() < 128 < own.signals[0].min(), "the black around the face is seen"
+
+
+def test_a_folder_of_pairs_is_one_of_single_pictures_to_digits(tmp_path: Path) -> None:
+    for side, seed in (("color", 0), ("gray", 100)):
+        for index in range(3):
+            save(tmp_path / side / f"{index}.png", seed=seed + index)
+    pairs = Faces(tmp_path, size=SIZE, color=False, crop="none").everything()
+    single = Digits(tmp_path, size=SIZE).everything()  # the same files at the same size, out of the same cache
+    assert (len(pairs), len(single)) == (3, 6)
+    assert pairs.observed is not None and single.observed is None
+    assert single.class_names == ("color", "gray")
 
 
 def test_pairs_of_different_proportions_are_corrupt(tmp_path: Path) -> None:

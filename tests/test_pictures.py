@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -280,39 +281,6 @@ def test_iptc_that_is_too_long_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
     assert caption_of(tmp_path / "c.jpg") is None
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
-def test_the_thumbnail_of_the_damaged_picture_is_not_shown_for_the_restored_one(
-    order: str, ending: str, tmp_path: Path
-) -> None:
-    small = tmp_path / "small.jpg"
-    picture("RGB").save(small)
-    thumbnail = small.read_bytes()
-
-    def directory(entries: list[tuple[int, int]], after: int) -> bytes:
-        rows = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in entries)
-        return struct.pack(f"{order}H", len(entries)) + rows + struct.pack(f"{order}I", after)
-
-    second = 8 + len(directory([(256, COLUMNS)], 0))
-    end = second + len(directory([(0, 0)] * 2, 0))
-    block = (
-        b"Exif\0\0"
-        + {"<": b"II*\0", ">": b"MM\0*"}[order]
-        + struct.pack(f"{order}I", 8)
-        + directory([(256, COLUMNS)], second)
-        + directory([(513, end), (514, len(thumbnail))], 0)
-        + thumbnail
-    )
-    source, target = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
-    picture("RGB").save(source, exif=block)
-    with Image.open(source) as image:
-        assert image.getexif().get_ifd(ExifTags.IFD.IFD1)[514] == len(thumbnail)
-    write_picture(read_picture(source, 3), target)
-    with Image.open(target) as image:
-        assert image.getexif().get_ifd(ExifTags.IFD.IFD1) == {}
-        assert image.getexif()[256] == COLUMNS
-
-
 @pytest.mark.parametrize(
     "block", [b"", b"Exif\0\0", b"II*\0\x08\0\0\0", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff", b"xy"]
 )
@@ -424,6 +392,61 @@ def test_names_without_an_ending_and_pictures_without_a_past(tmp_path: Path) -> 
     assert write_picture(recording, tmp_path / "new" / "b") == tmp_path / "new" / "b.png"
     made = Recording(np.full((1, 3, 4, 5), 300.0), tmp_path / "made.png", "PNG")
     assert Image.open(write_picture(made, tmp_path / "made.png")).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_the_thumbnail_of_the_damaged_picture_is_not_kept(tmp_path: Path, order: str, ending: str) -> None:
+    stream = io.BytesIO()
+    picture("RGB").resize((4, 4)).save(stream, "JPEG")
+    small = stream.getvalue()
+    first, second = [(0x0112, 3, 1, 6), (0x010F, 2, 4, b"Cam\0")], [(0x0103, 3, 1, 6)]
+    place = 8 + 2 + 12 * len(first) + 4
+    second += [(0x0201, 4, 1, place + 2 + 12 * 3 + 4), (0x0202, 4, 1, len(small))]
+
+    def directory(entries: list[tuple[int, int, int, Any]], following: int) -> bytes:
+        packed = struct.pack(f"{order}H", len(entries))
+        for tag, kind, count, value in entries:
+            inside = value if isinstance(value, bytes) else struct.pack(f"{order}{'HI'[kind == 4]}", value)
+            packed += struct.pack(f"{order}HHI", tag, kind, count) + inside.ljust(4, b"\0")
+        return packed + struct.pack(f"{order}I", following)
+
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    exif = b"Exif\0\0" + head + directory(first, place) + directory(second, 0) + small
+    source = tmp_path / f"a.{ending}"
+    picture("RGB").save(source, exif=exif)
+    thumbnail = ExifTags.IFD.IFD1
+    assert Image.open(source).getexif().get_ifd(thumbnail), "this file has one"
+    kept = Image.open(write_picture(read_picture(source, 3), tmp_path / f"b.{ending}")).getexif()
+    assert not kept.get_ifd(thumbnail)
+    assert (kept[0x0112], kept[0x010F].rstrip("\0")) == (6, "Cam")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "format_"),
+    [
+        ("a.jpg", "RGBA", "PNG"),
+        ("a.jpg", "RGBA", "WEBP"),
+        ("a.jpg", "I;16", "PNG"),
+        ("a.jpg", "RGB", "PNG"),
+        ("a.jfif", "RGB", "JPEG"),
+        ("a", "LA", "PNG"),
+    ],
+)
+def test_a_file_under_another_kinds_ending_comes_back_as_what_it_is(
+    tmp_path: Path, name: str, mode: str, format_: str
+) -> None:
+    source = tmp_path / name
+    picture(mode).save(source, format=format_, **({"lossless": True, "exact": True} if format_ == "WEBP" else {}))
+    target = write_picture(read_picture(source, 3), tmp_path / "out" / name)
+    assert target == tmp_path / "out" / name
+    with Image.open(source) as before, Image.open(target) as after:
+        assert (after.format, after.mode) == (format_, mode)
+        if format_ != "JPEG":
+            np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
+    if name == "a.jpg" and mode == "RGB":  # another ending is a wish for another format
+        with Image.open(write_picture(read_picture(source, 3), tmp_path / "b.bmp")) as asked:
+            assert asked.format == "BMP"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

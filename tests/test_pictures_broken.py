@@ -163,7 +163,7 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     recording = read_picture(tmp_path / "a.png", 3)
     with pytest.raises(DataError, match=r"a\.png/b\.png cannot be written.*--out"):
         write_picture(recording, tmp_path / "a.png" / "b.png")
-    with pytest.raises(DataError, match=r"JPEG cannot hold pixels of mode RGBA.*\.png.*--out"):
+    with pytest.raises(DataError, match=r"JPEG cannot hold pixels of mode RGBA.*\.png.*write it under such an ending"):
         write_picture(recording, tmp_path / "b.jpg")
     with pytest.raises(DataError, match=r"no picture format ends in '\.xyz'"):
         write_picture(recording, tmp_path / "b.xyz")

@@ -121,6 +121,23 @@ def test_a_study_s_page_shows_what_was_published_beside_ours(runs, tmp_path, cap
     check_accessible(page)
     for shown in ("2,523", "4,241", "493.4", "Bora and Sethi", HUMANFACE8000.title, "Paired differences"):
         assert shown in page
+    assert "max-rescaled divide each picture by its own maximum" in page
+    assert "compare shares of the input, not values" in page
+
+
+def test_a_study_of_other_measures_is_not_said_to_rescale_pictures() -> None:
+    values = {
+        name: {"psnr": {"mean": mean, "ci95": [mean, mean], "n": 9, "unit": "dB", "better": "higher"}}
+        for name, mean in (("input", 18.0), ("ours/plain", 25.0))
+    }
+    study = {"published": {"input": {"psnr": 17.2}, "their network": {"psnr": 24.9}}, "source": "Somebody 2025"}
+    section = study_section({"study": study, "restoration": {"noise sigma=0.1": values}}, ["ours/plain"])
+    assert "24.9" in section and "Published: Somebody 2025." in section
+    assert "rescale" not in section and "maximum" not in section
+    assert "shares" not in section, "there is no column of shares"
+    assert "Published:" not in study_section(
+        {"study": {**study, "source": ""}, "restoration": {"noise sigma=0.1": values}}, ["ours/plain"]
+    )
 
 
 def test_a_page_without_a_study_has_no_such_section(runs, tmp_path, capsys) -> None:

@@ -9,6 +9,7 @@ from vaegan.evaluation.report.tables import results_table
 from vaegan.evaluation.verdict import (
     best_model,
     compare,
+    drawing_verdict,
     generation_sentence,
     headline,
     left_out,
@@ -125,6 +126,35 @@ def test_generation_alone_says_in_plain_words_how_many_lie_among_real_ones() -> 
     assert generation_sentence(numbers) == f"{told}; real training items reach 93\u00a0% and 70\u00a0%."
 
 
+def test_of_several_models_that_draw_the_best_is_named() -> None:
+    def drawn(fid: float, kid: float, coverage: float) -> dict[str, Any]:
+        return {
+            "kid[x]": entry(kid, 0.001, "1", "lower"),
+            "fid[x]": entry(fid, 1.0, "1", "lower"),
+            "coverage[x]": entry(coverage, 0.02, "1"),
+            "precision[x]": entry(0.5, 0.02, "1"),
+        }
+
+    numbers = {"a": drawn(40, 0.01, 0.2), "b": drawn(30, 0.02, 0.4), "c + mixture": drawn(1, 0.0, 0.9)}
+    assert drawing_verdict(numbers, ["a", "b", "restorer"]) == (
+        "win",
+        "Of 2 models b draws best by fid[x], and beats the runner-up a. Its drawn signals cover 40\u00a0% of the data, and "
+        "50\u00a0% of them lie among real ones.",
+    )
+    numbers["a"]["fid[x]"] = entry(31.0, 1.0, "1", "lower")
+    outcome, words = drawing_verdict(numbers, ["a", "b"])
+    assert outcome == "tie" and "b draws best by fid[x], but is level with the runner-up a." in words
+    del numbers["b"]["fid[x]"]  # too few draws for one of them
+    assert (
+        "a draws best by kid[x], and beats the runner-up b. Its drawn signals cover 20"
+        in drawing_verdict(numbers, ["a", "b"])[1]
+    )
+    alone = drawing_verdict(numbers, ["restorer", "b"])[1]
+    assert alone.startswith("Of 2 models b alone draws. Its drawn signals cover 40\u00a0% of the data")
+    assert drawing_verdict(numbers, ["b"])[1] == generation_sentence(numbers, "b")
+    assert drawing_verdict({}, ["a", "b"])[1] == "Nothing was measured in this run."
+
+
 def test_shares_and_names() -> None:
     assert [share(value).replace("\u00a0", " ") for value in (0, 0.004, 0.41, 0.996, 1)] == [
         "0 %",
@@ -177,6 +207,30 @@ def test_of_few_items_nothing_is_better() -> None:
         verdict = compare(CONDITION, numbers, method="a", rivals=["b"])
         assert verdict is not None
         assert verdict.outcome == outcome
+        told = sentence(verdict)
+        assert "overlapping" not in told  # the intervals are points, 8 dB apart
+        assert (f"n = {n} is too few to tell them apart" in told) == (outcome == "tie")
+
+
+def test_a_verdict_of_few_items_says_that_they_are_few_and_claims_nothing() -> None:
+    numbers = {name: {"psnr": {**by["psnr"], "n": 2}} for name, by in methods(14.0, noise=14.7).items()}
+    result = compare(CONDITION, numbers)
+    assert result is not None
+    start = "At noise sigma=50/255 the model comes out 11.0 dB worse than the best classical method (tv)"
+    told = f"{start} and 0.7 dB worse than the input itself: n = 2 is too few to tell them apart"
+    assert sentence(result) == f"{told}."
+    assert headline(result, samples()) == f"{told}; its samples cover 41\u00a0% of the data."
+    assert left_out(result, samples()) == ""
+    alone = compare(CONDITION, numbers, rivals=[])
+    assert alone is not None
+    assert sentence(alone).endswith(
+        "without a classical method beside it, and comes out 0.7 dB worse than the input itself: "
+        "n = 2 is too few to tell them apart."
+    )
+    numbers.pop("input")
+    unheld = compare(CONDITION, numbers)
+    assert unheld is not None
+    assert sentence(unheld) == f"{start}: n = 2 is too few to tell them apart."
 
 
 def test_a_paired_difference_is_found_whichever_way_round() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from domains.decoding import FORMATS
 from domains.digits.formats import CIFAR_CLASSES, read_cifar, read_csv, read_idx
-from domains.picture_sets import check_path, content_sha256, few, find_pictures
+from domains.picture_sets import PARTS, check_path, content_sha256, few, find_pictures, part_of, stated_parts
 from vaegan.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -23,9 +23,7 @@ EXPECTED = (
     "x_train and y_train, or a folder of pictures with one sub-folder a class"
 )
 MEND = "give another path with --data"
-TRAIN, TEST = ("train", "training"), ("t10k", "test", "testing")
-PARTS = {"test": TEST, "val": ("val", "valid", "validation"), "train": TRAIN}
-"""What folders of a split are called."""
+TRAIN, TEST = PARTS["train"], PARTS["test"]
 _ROLES = ((False, False), (False, True), (True, False), (True, True))
 """What the four files of MNIST are; see :func:`idx_role`."""
 
@@ -288,8 +286,8 @@ def folder_labels(files: Sequence[Path], root: Path) -> tuple[Array | None, Arra
     """Labels, official split and class names of pictures in folders.
 
     The class is the folder that a picture lies in; the split is that of a folder called train, val or test (see
-    :data:`PARTS`) above it, where there is one for every picture, some of them for training. Where only some pictures have
-    one, that is said.
+    :data:`domains.picture_sets.PARTS`) above it, where there is one for every picture, some of them for training. Where
+    only some pictures have one, that is said.
 
     Returns:
         (n,) class indices or ``None``, (n,) names of splits or ``None``, and one name a class.
@@ -297,31 +295,21 @@ def folder_labels(files: Sequence[Path], root: Path) -> tuple[Array | None, Arra
     folders = [path.relative_to(root).parts[:-1] for path in files]
     known = {name for names in PARTS.values() for name in names}
     # Below train or test, beside folders of other classes, a folder may be called train because that is the class.
-    homes = {folder[:-1] for folder in folders if folder and folder[-1].lower() not in known and _part(folder[:-1])}
+    homes = {folder[:-1] for folder in folders if folder and folder[-1].lower() not in known and part_of(folder[:-1])}
     above = [folder[:-1] if folder[:-1] in homes else folder for folder in folders]
-    parts = [_part(folder) for folder in above]
+    parts = [part_of(folder) for folder in above]
     bare = [
         folder[-1:] if folder != outer else [name for name in folder if name.lower() not in known]
         for folder, outer in zip(folders, above, strict=True)
     ]
     if len({*parts} - {""}) == 1 and "" in parts:  # no split is stated: of all the folders one is called so
         bare = [list(folder) for folder in folders]
-    stated = None if len({*parts} - {""}) < 2 or "train" not in parts else np.asarray(parts)
-    if stated is not None and "" in parts:
-        told = f"{root}: {parts.count('')} of {len(parts)} pictures lie in no folder called train, val or test"
-        warnings.warn(f"{told}; all are split by a hash, whatever such folders state", stacklevel=2)
-        stated = None
+    stated = np.asarray(parts) if stated_parts(parts, root) else None
     if not all(bare):
         return None, stated, ()
     names = sorted({folder[-1] for folder in bare})
     index = {name: i for i, name in enumerate(names)}
     return np.asarray([index[folder[-1]] for folder in bare], dtype=np.int64), stated, tuple(names)
-
-
-def _part(folder: Sequence[str]) -> str:
-    """The split that a picture's folders state, or an empty string."""
-    lowered = {name.lower() for name in folder}
-    return next((part for part, names in PARTS.items() if lowered & {*names}), "")
 
 
 def is_picture(path: Path) -> bool:

@@ -31,7 +31,8 @@ class Faces(Domain):
         color: three channels, or one of luma.
         crop: ``"celeba"`` takes the face out of an aligned 178x218 frame (rows 40:188, columns 15:163),
             ``"centre"`` the largest central square, ``"none"`` squashes the whole picture; ``"auto"`` is
-            ``"celeba"`` for the CelebA layout and ``"centre"`` for all others.
+            ``"celeba"`` for the CelebA layout, and for pictures that all have its frames' size, and ``"centre"`` for all
+            others.
     """
 
     data: Path | None = None

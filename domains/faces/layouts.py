@@ -11,7 +11,19 @@ from pathlib import Path
 from domains.decoding import FORMATS
 from domains.faces.archives import ARCHIVES, find_archive
 from domains.faces.celeba import find_celeba
-from domains.picture_sets import Pictures, check_path, content_sha256, few, find_pictures, path_loader
+from domains.picture_sets import (
+    Pictures,
+    are_aligned,
+    are_parts,
+    check_path,
+    content_sha256,
+    few,
+    find_pictures,
+    part_of,
+    path_loader,
+    stated_parts,
+)
+from vaegan.data import assign_splits
 from vaegan.errors import DataError
 
 EXPECTED = (
@@ -46,28 +58,54 @@ def find_folder(folder: Path) -> Pictures | None:
     """Any folder of pictures, searched recursively.
 
     A picture's group is its folder (a person, with all of that person's sessions) on the first level on which there are
-    at least three; of a picture above that level, or where there is no such level, its own name without the ending.
+    at least three; of a picture above that level, or where there is no such level, its own name without the ending. Folders
+    called train, val and test (see :data:`domains.picture_sets.PARTS`) are nobody: they state the split, which is taken
+    where every picture has one and nobody is torn apart. A part that they do not state is a tenth of the training part.
     """
     paths, others = find_pictures(folder)
     if not paths:
         return None
     inside = [path.relative_to(folder).parent.parts for path in paths]
+    parts = [part_of(folders) for folders in inside]
+    named, stated = are_parts(parts), stated_parts(parts, folder)
+    if named:
+        inside = [tuple(name for name in folders if not part_of([name])) for folders in inside]
     level = _level_of_people(inside)
-    people = ["/".join(parts[:level]) if len(parts) >= level else "" for parts in inside]
+    people = ["/".join(folders[:level]) if level and len(folders) >= level else "" for folders in inside]
     names = tuple(path.relative_to(folder).as_posix() for path in paths)
-    groups = tuple(person or path.stem for person, path in zip(people, paths, strict=True))
     alone = [name for name, person in zip(names, people, strict=True) if level and not person]
+    # The same number in train and in test is not the same picture.
+    own = [f"{part}/{path.stem}" if named else path.stem for part, path in zip(parts, paths, strict=True)]
+    groups = tuple(person or single for person, single in zip(people, own, strict=True))
     told = f"; {len(alone)} of the pictures lie in no person's folder" if alone else ""
     if alone:
         warnings.warn(f"{folder}: {few(alone, 3)} in no person's folder: each is a group of its own", stacklevel=2)
+    splits: tuple[str, ...] | None = None
+    if stated and len(set(zip(groups, parts, strict=True))) > len(set(groups)):
+        told += "; split by group, as the folders' split tears people apart"
+    elif stated:
+        splits = _completed(parts, groups)
+        told += "; split as the folders are called"
+    aligned = are_aligned(paths)
+    told += "; aligned frames of CelebA" if aligned else ""
     return Pictures(
         names=names,
         groups=groups,
         load=path_loader(paths),
         sha256=content_sha256(paths, folder),
         source=f"{folder} ({len(paths)} pictures in {len(set(groups))} groups{told})",
+        splits=splits,
         unused=tuple(others),
+        aligned=aligned,
     )
+
+
+def _completed(parts: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
+    """The stated split of each picture; a part that is not stated is taken out of the training part, group by group."""
+    val, test = (0.0 if part in parts else 0.1 for part in ("val", "test"))
+    training = [group for group, part in zip(groups, parts, strict=True) if part == "train"]
+    drawn = dict(zip(training, assign_splits(training, val=val, test=test).tolist(), strict=True))
+    return tuple(drawn.get(group, part) for group, part in zip(groups, parts, strict=True))
 
 
 def _level_of_people(folders: Sequence[tuple[str, ...]]) -> int:
@@ -161,6 +199,7 @@ def _find_in_file(path: Path) -> Pictures:
         load=path_loader([path]),
         sha256=content_sha256([path], path.parent),
         source=f"{path} (1 picture)",
+        aligned=are_aligned([path]),
     )
 
 

@@ -58,7 +58,7 @@ def evaluate_restoration(
     Args:
         restorers: by name; ``"model"`` is the main one. Restorers move tensors to their own device.
         domain: of the signals.
-        test: the items to judge on; with ``observed`` partners the condition ``paired`` is added.
+        test: the items to judge on; with ``observed`` partners the condition ``paired`` comes first.
         val: up to 24 of its items set the strengths of the classical methods, under the degradations of their split; never
             test items.
         conditions: degradations at stated severities, see :func:`vaegan.degradation.build`.
@@ -80,9 +80,9 @@ def evaluate_restoration(
     baselines = dict(baselines) if with_baselines else {}
     _check_names(restorers, baselines, len(test))
     makers = domain.on_split(split).degradations()
-    built: dict[str, Degradation | None] = {c: build(c, makers) for c in conditions}
-    if test.observed is not None:
-        built[PAIRED] = None
+    # First: it is the damage that the data are about, and where the training's are pairs the only one that it knows.
+    built: dict[str, Degradation | None] = {} if test.observed is None else {PAIRED: None}
+    built |= {c: build(c, makers) for c in conditions}
     chosen = np.random.default_rng(seed).permutation(len(test))[: max(n, 1)]
     rows = np.sort(chosen)  # a memory map is read in one direction
     # Neighbours in a set are often of one person or one recording: a random choice shows more of it.

@@ -10,9 +10,9 @@ from vaegan.evaluation.result import INPUT, LATENTS, MIXTURE, MODEL, REAL
 
 Outcome = Literal["win", "tie", "loss"]
 Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""``{METHOD: {METRIC: {"mean", "ci95", "n", "unit", "better"}}}``."""
 MEMORISATION = ("nearer_than_test", "copies")
 """Measures of how new draws are, which say nothing of how good they are."""
-"""``{METHOD: {METRIC: {"mean", "ci95", "n", "unit", "better"}}}``."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class Comparison:
         metric: by which they are compared.
         rival: the best rival; ``None`` where there is none.
         gain: how much better the method is than the rival, in ``unit``; negative where it is worse.
-        outcome: a tie where the two confidence intervals overlap.
+        outcome: a tie where the two confidence intervals overlap, or are of too few items to say.
         gain_over_input: how much better it is than doing nothing, ``None`` where nobody judged that.
         outcome_over_input: likewise.
+        n: items that the method was judged on, where they are too few to say more.
     """
 
     condition: str
@@ -41,6 +42,7 @@ class Comparison:
     outcome: Outcome = "tie"
     gain_over_input: float | None = None
     outcome_over_input: Outcome = "tie"
+    n: int | None = None
 
 
 FEWEST = 5
@@ -112,6 +114,8 @@ def compare(
     nothing = methods.get(INPUT, {}).get(metric)
     if nothing is not None:
         facts |= {"gain_over_input": gain_of(own, nothing), "outcome_over_input": _outcome(own, nothing)}
+    if _is_of_few(own):
+        facts["n"] = int(own["n"])
     interval = (own["ci95"][0], own["ci95"][1])
     return Comparison(condition, method, metric, own["unit"], own["mean"], interval, **facts)
 
@@ -135,7 +139,7 @@ def headline(result: Comparison, generation: Methods | None = None) -> str:
     covered = _covered((generation or {}).get(result.method, {}))
     if not covered:
         return sentence(result)
-    if result.gain_over_input is None or result.outcome_over_input == "win":
+    if result.n is None and (result.gain_over_input is None or result.outcome_over_input == "win"):
         return f"{_against_rival(result)}, and its samples {covered}."
     return f"{_against_rival(result)}{_against_input(result)}; its samples {covered}."
 
@@ -161,15 +165,25 @@ def _against_rival(result: Comparison) -> str:
     amount = quantity(abs(result.gain), result)
     if result.rival is None:
         return f"{start} reaches {quantity(result.mean, result)}, without a classical method beside it"
+    if result.n is not None:
+        return f"{start} comes out {amount} {_comes_out(result.gain)} than {who}"
     if result.outcome == "tie":
         return f"{start} ties with {who}: {amount} apart, with overlapping 95\u00a0% intervals"
     return f"{start} restores {amount} {'better' if result.outcome == 'win' else 'worse'} than {who}"
 
 
+def _comes_out(gain: float) -> str:
+    return "better" if gain > 0 else "worse"
+
+
 def _against_input(result: Comparison) -> str:
+    few = "" if result.n is None else f": n = {result.n} is too few to tell them apart"
     if result.gain_over_input is None:
-        return ""
+        return "" if result.rival is None else few
     amount = quantity(abs(result.gain_over_input), result)
+    if few:
+        joined = ", and comes out" if result.rival is None else " and"
+        return f"{joined} {amount} {_comes_out(result.gain_over_input)} than the input itself{few}"
     but = "and is" if result.outcome in ("tie", result.outcome_over_input) else "but is"
     return {
         "win": f", {but} {amount} better than the input itself",
@@ -246,6 +260,36 @@ def generation_sentence(methods: Methods, method: str = MODEL) -> str:
     other = methods[rival][metric]
     words = {"win": "better than", "tie": "level with", "loss": "worse than"}[_outcome(own, other)]
     return f"{text}, {words} {rival} ({float(other['mean']):.4g})."
+
+
+def drawing_verdict(methods: Methods, models: Sequence[str]) -> tuple[Outcome, str]:
+    """How good generated signals are, and of several models whose are best: by Fréchet distance, or the kernel distance.
+
+    Args:
+        methods: the numbers of what was drawn.
+        models: the names that are compared; draws from N(0, I) are told of.
+
+    Returns:
+        ``"win"`` where one model beats the runner-up, else ``"tie"``, and the sentence.
+    """
+    drawing = [model for model in models if methods.get(model)]
+    if len(models) < 2 or not drawing:
+        return "tie", generation_sentence(methods, models[0])
+    own = generation_sentence(methods, drawing[0])
+    if len(drawing) < 2:
+        return "tie", f"Of {len(models)} models {drawing[0]} alone draws. Its {own[:1].lower()}{own[1:]}"
+    shared = [name for name in methods[drawing[0]] if all(name in methods[model] for model in drawing)]
+    order = [name for wanted in ("fid", "kid") for name in shared if split_name(name)[0] == wanted]
+    metric = next(iter([*order, *(name for name in shared if split_name(name)[0] not in MEMORISATION)]), "")
+    best = best_of(methods, metric, drawing)
+    second = best_of(methods, metric, [model for model in drawing if model != best])
+    if best is None or second is None:
+        return "tie", f"{drawing[0]}: {own}"
+    ahead = not overlap(methods[best][metric], methods[second][metric])
+    placed = f"and beats the runner-up {second}" if ahead else f"but is level with the runner-up {second}"
+    own = generation_sentence(methods, best)
+    text = f"Of {len(drawing)} models {best} draws best by {metric}, {placed}. Its {own[:1].lower()}{own[1:]}"
+    return "win" if ahead else "tie", text
 
 
 def best_model(

@@ -147,7 +147,7 @@ def _verdict(
     restoring: bool,
 ) -> str:
     """The first condition's comparison large, the others below it; generation where nothing was, or was to be, restored."""
-    drawn = [("tie", verdict.generation_sentence(generation, own[0]))] if generation and not restoring else []
+    drawn = [verdict.drawing_verdict(generation, own)] if generation and not restoring else []
     lines: list[tuple[str, str]] = []
     against: list[verdict.Comparison] = []
     for condition, methods in conditions.items():
@@ -167,7 +167,7 @@ def _verdict(
             *((outcome, f"Not trained to restore: {words[:1].lower()}{words[1:]}") for outcome, words in lines),
         ]
     elif not lines:
-        lines = [("tie", verdict.generation_sentence(generation, own[0]))]
+        lines = [verdict.drawing_verdict(generation, own)]
     (outcome, first), *others = lines
     besides = [verdict.left_out(against[0], generation)] if against and not drawn else []
     soft = " ".join(words for words in [*besides, verdict.tally(against)] if words)

@@ -9,6 +9,7 @@ from vaegan.evaluation.report.markup import escape, number
 from vaegan.evaluation.report.tables import heading, mean_cell, row, table
 from vaegan.evaluation.result import INPUT
 from vaegan.evaluation.verdict import Methods
+from vaegan.metrics.rescaled import MAX_RESCALED
 
 
 def study_section(metrics: Mapping[str, Any], models: Sequence[str]) -> str:
@@ -37,12 +38,17 @@ def study_section(metrics: Mapping[str, Any], models: Sequence[str]) -> str:
             entry = methods[name].get(ratio)
             cells.append(_share(None if entry is None else entry["mean"], methods[INPUT][ratio]["mean"]))
         rows.append(row(name, cells, hint="" if name == INPUT else "ours", kind="" if name == INPUT else "own"))
-    source = escape(str(study.get("source", "")))
-    intro = (
-        f"<p>Published: {source}. Ours: the same test items for all, {escape(condition)}. The data are not the same, so "
-        "compare shares of the input, not values. These measures rescale each picture by its own maximum and hide errors "
-        "of brightness; the honest ones stand under Results.</p>"
+    told = [f"Published: {escape(str(study['source']))}."] if study.get("source") else []
+    told.append(f"Ours: the same test items for all, {escape(condition)}.")
+    told.append(
+        f"The data are not the same, so compare {'shares of the input' if ratio else 'gains over the input'}, not values."
     )
+    if not MAX_RESCALED.keys().isdisjoint(measures):
+        told.append(
+            "Measures called max-rescaled divide each picture by its own maximum and hide errors of brightness; the honest "
+            "ones stand under Results."
+        )
+    intro = f"<p>{' '.join(told)}</p>"
     return intro + table("Beside what was published", "Mean, and 95\u00a0% interval of ours.", head, rows)
 
 
