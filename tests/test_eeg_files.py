@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import tracemalloc
 import warnings
 
 import mne
@@ -12,9 +13,10 @@ from scipy.io import loadmat, savemat
 from scipy.signal import resample
 
 from domains.eeg import EEG, EEGDenoiseNet, EEGDenoiser
+from domains.eeg.band import Band
 from domains.eeg.edf import _record
 from domains.eeg.header import Header
-from domains.eeg.reading import returned
+from domains.eeg.reading import opened, returned
 from domains.eeg.simulate import background
 from domains.eeg.sources import load_sources
 from domains.eeg.survival import sections
@@ -808,3 +810,24 @@ def test_the_denoiser_takes_a_run_of_eegdenoisenet_too(tmp_path):
     denoiser = EEGDenoiser(tmp_path / "run").fit()
     assert denoiser.transform(raw).get_data().shape == raw.get_data().shape
     assert denoiser.stream(160.0, 4).process(raw.get_data()[:4]).shape[1] > 0
+
+
+def test_a_long_recording_is_not_held_many_times_over():
+    channels, samples = 16, 100_000
+    noise = 1e-5 * np.random.default_rng(0).normal(size=(channels, samples))
+    names = [f"EEG{i + 1}" for i in range(channels)]
+    raw = mne.io.RawArray(noise, mne.create_info(names, 256.0, "eeg"), verbose="ERROR")
+    tracemalloc.start()
+    try:
+        original = opened(raw, Band(0.5, 57.6, 256.0), channels=(), what="a recording", named=False)
+        reading = tracemalloc.get_traced_memory()[1]
+        restored = 0.5 * original.seen
+        tracemalloc.reset_peak()
+        whole = returned(original, restored)
+        writing = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # What a model sees is held in single precision, and while it is gathered once more; a copy of the recording is written.
+    assert reading < 2.0 * noise.nbytes
+    assert writing < 3.0 * noise.nbytes
+    np.testing.assert_allclose(whole.get_data(), noise - 0.5 * original.seen[0], atol=1e-11)

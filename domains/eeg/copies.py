@@ -45,9 +45,14 @@ def _reads_the_same(path: Path, raw: Any) -> bool:
         return False
     if list(found.annotations.description) != list(raw.annotations.description):
         return False
-    values, wanted = found.get_data(), raw.get_data()
-    largest = np.nanmax(np.abs(wanted), axis=1, keepdims=True, initial=0.0)
-    return values.shape == wanted.shape and bool((np.abs(values - wanted) <= 1e-6 * largest)[np.isfinite(wanted)].all())
+    return found.n_times == raw.n_times and all(_alike(found, raw, i) for i in range(len(raw.ch_names)))
+
+
+def _alike(found: Any, raw: Any, i: int) -> bool:
+    """Whether a channel holds what it should, as exactly as single precision can."""
+    values, wanted = (part.get_data(picks=[i])[0] for part in (found, raw))
+    largest = np.nanmax(np.abs(wanted), initial=0.0)
+    return bool((np.abs(values - wanted) <= 1e-6 * largest)[np.isfinite(wanted)].all())
 
 
 def _brainvision(source: Path, raw: Any, before: Any, path: Path) -> bool:
@@ -67,8 +72,10 @@ def _brainvision(source: Path, raw: Any, before: Any, path: Path) -> bool:
     head = _with(head, "BinaryFormat", b"IEEE_FLOAT_32")
     head = _with(head, "DataOrientation", b"MULTIPLEXED")
     path.write_bytes(head)
-    volts = np.asarray([channel["cal"] * channel["range"] for channel in before.info["chs"]])
-    data.write_bytes((raw.get_data() / volts[:, None]).T.astype("<f4").tobytes())
+    samples = np.empty((raw.n_times, len(raw.ch_names)), "<f4")
+    for i, channel in enumerate(before.info["chs"]):
+        samples[:, i] = raw.get_data(picks=[i])[0] / (channel["cal"] * channel["range"])
+    samples.tofile(data)
     return True
 
 
@@ -105,9 +112,11 @@ def _eeglab(source: Path, raw: Any, before: Any, path: Path) -> bool:
         given = np.fromfile(companion, "<f4").reshape(samples, channels).T
     if given.shape != (channels, samples) or channels != len(raw.ch_names):
         return False
-    moved = (raw.get_data() - before.get_data()) * 1e6  # EEGLAB counts in microvolts
-    kind = given.dtype if given.dtype.kind == "f" else np.dtype(np.float32)
-    structure["data"] = np.where(np.isfinite(moved), given + moved, given).astype(kind)
+    samples = given.astype(given.dtype if given.dtype.kind == "f" else np.float32)
+    for i in range(channels):
+        moved = (raw.get_data(picks=[i])[0] - before.get_data(picks=[i])[0]) * 1e6  # EEGLAB counts in microvolts
+        samples[i] = np.where(np.isfinite(moved), given[i] + moved, given[i])
+    structure["data"] = samples
     names = structure.dtype.names if "EEG" in content else tuple(structure)
     if "icaact" in names:
         structure["icaact"] = np.zeros((0, 0))

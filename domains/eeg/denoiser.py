@@ -116,7 +116,8 @@ class EEGDenoiser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         edges = np.arange(max(1, round(length / step)) + 1) * step
         edges[-1] = length
         change, left = (
-            np.add.reduceat(np.square(part).sum(1), edges[:-1], axis=-1) / (part.shape[1] * np.diff(edges))
+            np.add.reduceat(np.square(part, dtype=np.float64).sum(1), edges[:-1], axis=-1)
+            / (part.shape[1] * np.diff(edges))
             for part in (original.seen - restored, restored)
         )
         return np.asarray(np.sqrt(change / np.maximum(left, 1e-24))), edges / rate

@@ -16,6 +16,8 @@ from domains.eeg.reading import without_volts
 from vaegan.errors import DataError, UserError
 
 Array = NDArray[Any]
+Change = Callable[[int, float, int], Array]
+"""From a place among the restored channels, a rate in Hz and a number of samples to what changed: (samples,) volts."""
 ENDINGS = tuple(WIDTHS)
 VOLTS = ("eeg", "eog", "emg", "ecg", "bio", "seeg", "ecog", "dbs")
 """Types of channels whose values are volts."""
@@ -29,7 +31,7 @@ WIDTH = 8
 """Characters of a number in the header."""
 
 
-def export_edf(raw: Any, path: Path, picks: Sequence[int], source: Path, change: Callable[[float, int], Array]) -> None:
+def export_edf(raw: Any, path: Path, picks: Sequence[int], source: Path, change: Change) -> None:
     """EDF(+) or BDF(+) with 16 or 24 bits a sample; each written channel's physical range is its own.
 
     Where the recording came from such a file, everything but the values of ``picks`` and their ranges is that file's, byte
@@ -42,7 +44,7 @@ def export_edf(raw: Any, path: Path, picks: Sequence[int], source: Path, change:
         path: where to.
         picks: channels whose values are new.
         source: that ``raw`` was read from, of whatever format.
-        change: from a rate in Hz and a number of samples to what changed in ``picks``: (picks, samples) volts.
+        change: what changed in each of ``picks``.
 
     Raises:
         UserError: when edfio is not installed.
@@ -63,7 +65,7 @@ def export_edf(raw: Any, path: Path, picks: Sequence[int], source: Path, change:
     _alone(raw, path, path.suffix.lower() == ".bdf", edfio).write(path)
 
 
-def _patched(source: Path, raw: Any, picks: Sequence[int], change: Callable[[float, int], Array]) -> bytearray | None:
+def _patched(source: Path, raw: Any, picks: Sequence[int], change: Change) -> bytearray | None:
     """The content of the file as it was given, with new values of some channels, each at its own rate and in its own unit.
 
     ``None`` where the file's signals are not the recording's channels one for one, or are calibrated otherwise.
@@ -72,24 +74,21 @@ def _patched(source: Path, raw: Any, picks: Sequence[int], change: Callable[[flo
     header = Header.read(source)
     if len(header.channels) != len(raw.ch_names) or header.seconds <= 0:
         return None
-    body, changes = header.body(content), {}
-    restored = raw.get_data(picks=list(picks)) if len(picks) else np.zeros((0, raw.n_times))
+    body = header.body(content)
     for row, i in enumerate(picks):
         signal = header.channels[i]
         given = _given(header, signal, body)
         if given is None or not _is_same(header, signal, raw, raw.ch_names[i]):
             return None
-        key = (header.rate(signal), len(given))
-        if key not in changes:
-            changes[key] = change(*key)
+        moved = change(row, header.rate(signal), len(given))
         volts = header.volts(signal)
         unit = UNITS.get(volts or 0.0, header.fields["unit"][signal])
         scale = 1.0 / (volts or 1.0)  # MNE takes a unit that it does not know for volts
         if len(given) == raw.n_times:  # where both can be compared: what was read must be what the file's bytes say
-            read = restored[row] - changes[key][row]
+            read = raw.get_data(picks=[i])[0] - moved
             if not np.allclose(read * scale, given, rtol=1e-6, atol=1e-6 * max(1e-9, np.abs(given).max())):
                 return None
-        values = given + changes[key][row] * scale
+        values = given + moved * scale
         if unit == "V":  # eight characters hold no range as small as that
             unit, values = "uV", values * 1e6
             content[header.place("unit", signal)] = b"uV      "
@@ -155,7 +154,8 @@ def _alone(raw: Any, path: Path, bdf: bool, edfio: Any) -> Any:
         )
     strange = set(without_volts(raw))
     signals = []
-    for values, name, kind in zip(raw.get_data(), raw.ch_names, raw.get_channel_types(), strict=True):
+    for i, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True)):
+        values = raw.get_data(picks=[i])[0]
         unit = _unit(values) if kind in VOLTS and name not in strange else ""
         whole = np.pad(values * SCALES.get(unit, 1.0), (0, missing), "edge")
         signals.append(_signal(whole, size / duration, name, unit, bdf, edfio))

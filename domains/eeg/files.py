@@ -80,8 +80,8 @@ def write_recording(recording: Recording, path: Path) -> Path:
     if suffix in ENDINGS or suffix in PACKAGES:
         if suffix in ENDINGS:
 
-            def change(rate: float, samples: int) -> Array:
-                return changed(original, restored, rate, samples)[0]
+            def change(channel: int, rate: float, samples: int) -> Array:
+                return np.asarray(changed(original, restored, channel, rate, samples)[0])
 
             _whole(path, lambda place: export_edf(raw, place, original.picks, recording.path, change))
             alike = True

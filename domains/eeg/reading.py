@@ -37,7 +37,7 @@ class Original:
     Attributes:
         instance: an MNE Raw, Epochs or Evoked in memory (volts), or an array (..., samples).
         picks: the channels that the model restores.
-        seen: (items, channels, samples) volts, in the model's band at its rate.
+        seen: (items, channels, samples) float32 volts, in the model's band at its rate.
         broken: True where the original was not finite, shaped as the picked data.
         band: how ``seen`` was made of it.
         rate: of the original, in Hz.
@@ -164,11 +164,10 @@ def channels_of(instance: Any, kind: Kind) -> list[int]:
     return [i for i in indices(names, instance.get_channel_types(), kind) if names[i] not in left_out]
 
 
-def _data(instance: Any) -> tuple[Array, float, list[str], list[str]]:
-    """(items, channels, samples), rate, names and types of an MNE object."""
-    data = instance.get_data() if hasattr(instance, "get_data") else instance.data
-    data = data[None] if data.ndim == 2 else data
-    return data, float(instance.info["sfreq"]), list(instance.ch_names), list(instance.get_channel_types())
+def _channel(instance: Any, i: int) -> Array:
+    """(items, samples) of one channel of an MNE object: a night of them all at once would be there several times."""
+    values = instance.get_data(picks=[i]) if hasattr(instance, "get_data") else instance.data[[i]]
+    return np.asarray(values).reshape(-1, values.shape[-1])
 
 
 def opened(
@@ -189,7 +188,7 @@ def opened(
     """
     if not getattr(instance, "preload", True):  # what stays on disk cannot be changed
         instance = instance.copy().load_data()
-    data, rate, names, types = _data(instance)
+    rate, names, types = float(instance.info["sfreq"]), list(instance.ch_names), list(instance.get_channel_types())
     every, strange = channels_of(instance, "eeg"), without_volts(instance)
     if not every:
         kinds = ", ".join(sorted(set(types))) or "none"
@@ -200,40 +199,51 @@ def opened(
             mend="set the types with raw.set_channel_types, or rename the channels",
         )
     picks = _chosen(names, every, channels, what, instance.info["bads"])
-    samples = data.shape[-1]
+    samples = len(instance.times)
     if samples * band.rate / rate < least:
         raise DataError(
             f"{what} lasts {samples / rate:.2f} s",
             expected=f"at least one window of {least / band.rate:g} s",
             mend="give a longer recording",
         )
-    whole, broken = bridged(data[:, picks])
+    seen, broken, strength = _seen(instance, picks, band, rate)
     if named and not channels and not hasattr(instance, "first_time"):  # epochs and averages have forgotten the units
-        likely = _likely(whole)
-        _tell_of_odd(what, [names[i] for i, so in zip(picks, likely, strict=True) if not so])
-        picks = [i for i, so in zip(picks, likely, strict=True) if so]
-        whole, broken = whole[:, likely], broken[:, likely]
-    _tell(what, [names[i] for i in picks], whole, broken, strange, named=named and not channels)
-    return Original(instance, tuple(picks), band.seen(whole, rate), broken, band, rate)
+        likely = _likely(strength)
+        if not likely.all():
+            _tell_of_odd(what, [names[i] for i, so in zip(picks, likely, strict=True) if not so])
+            picks = [i for i, so in zip(picks, likely, strict=True) if so]
+            seen, broken, strength = seen[:, likely], broken[:, likely], strength[:, likely]
+    _tell(what, [names[i] for i in picks], strength, broken, strange, named=named and not channels)
+    return Original(instance, tuple(picks), seen, broken, band, rate)
 
 
-def _likely(whole: Array) -> Array:
+def _seen(instance: Any, picks: Sequence[int], band: Band, rate: float) -> tuple[Array, Array, Array]:
+    """What a model sees of some channels, where these are not finite, and their standard deviations, (items, channels)."""
+    seen, broken, strength = [], [], []
+    for i in picks:
+        whole, wrong = bridged(_channel(instance, i))
+        seen.append(band.seen(whole, rate).astype(np.float32))
+        broken.append(wrong)
+        strength.append(whole.std(axis=-1))
+    return np.stack(seen, 1), np.stack(broken, 1), np.stack(strength, 1)
+
+
+def _likely(strength: Array) -> Array:
     """(channels,) False where one is not in volts, as others are; where all are odd it is the unit that is wrong."""
-    likely = np.median(whole.std(axis=-1), axis=0) <= IMPLAUSIBLE
+    likely = np.asarray(np.median(strength, axis=0) <= IMPLAUSIBLE)
     return likely if likely.any() else np.ones_like(likely)
 
 
 def _tell_of_odd(what: str, odd: list[str]) -> None:
-    if odd:
-        warnings.warn(
-            f"{what}: {len(odd)} channels ({_some(odd)}) have amplitudes that no scalp EEG has, and others have not: they "
-            "are taken for something else than volts and left as they are",
-            UserWarning,
-            stacklevel=4,
-        )
+    warnings.warn(
+        f"{what}: {len(odd)} channels ({_some(odd)}) have amplitudes that no scalp EEG has, and others have not: they "
+        "are taken for something else than volts and left as they are",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
-def _tell(what: str, names: list[str], whole: Array, broken: Array, strange: list[str], *, named: bool) -> None:
+def _tell(what: str, names: list[str], strength: Array, broken: Array, strange: list[str], *, named: bool) -> None:
     """Says what is odd about a recording and does not keep it from being restored."""
     said = []
     unstated = [name for name in strange if is_known(name)]
@@ -247,7 +257,7 @@ def _tell(what: str, names: list[str], whole: Array, broken: Array, strange: lis
             f"{100 * broken.mean():.2f} % of the samples are not finite; they are bridged for the model and stay as they "
             "were in what is written (as 0 in EDF and BDF, which hold whole numbers)"
         )
-    if np.median(whole.std(axis=-1)) > IMPLAUSIBLE:
+    if np.median(strength) > IMPLAUSIBLE:
         said.append("amplitudes that no scalp EEG has; values should be in volts: is the file's unit right?")
     if named and not any(is_known(name) for name in names):
         said.append(
@@ -297,19 +307,21 @@ def _chosen(names: list[str], every: list[int], channels: tuple[str, ...], what:
     )
 
 
-def changed(original: Original, restored: Array, rate: float, samples: int) -> Array:
-    """What the model changed, at any rate.
+def changed(original: Original, restored: Array, channel: int, rate: float, samples: int) -> Array:
+    """What the model changed in one channel, at any rate.
 
     Args:
         original: as :func:`opened` gave it.
         restored: (items, channels, samples) volts, at the model's rate.
+        channel: its place among the restored ones.
         rate: in Hz.
         samples: that the recording has at this rate.
 
     Returns:
-        (items, channels, samples) volts.
+        (items, samples) volts.
     """
-    return original.band.returned(np.asarray(restored, np.float64) - original.seen, rate, samples)
+    change = restored[:, channel].astype(np.float64) - original.seen[:, channel]
+    return original.band.returned(change, rate, samples)
 
 
 def returned(original: Original, restored: Array) -> Any:
@@ -322,18 +334,15 @@ def returned(original: Original, restored: Array) -> Any:
         original: as :func:`opened` gave it.
         restored: (items, channels, samples) volts, at the model's rate.
     """
-    data, rate, _, _ = _data(original.instance)
-    back = changed(original, restored, rate, data.shape[-1])
-    inside = _baseline(original.instance, rate)
-    if inside.any():
-        back -= back[..., inside].mean(axis=-1, keepdims=True)
     copy = original.instance.copy()
-    values = data.copy()
-    values[:, list(original.picks)] += np.where(original.broken, 0.0, back)
-    if hasattr(copy, "_data"):  # Raw has (channels, samples), Epochs one axis more
-        copy._data = values if copy._data.ndim == 3 else values[0]
-    else:
-        copy.data = values[0]
+    data = copy._data if hasattr(copy, "_data") else copy.data  # Epochs have an axis before the channels
+    inside = _baseline(original.instance, original.rate)
+    for k, i in enumerate(original.picks):
+        back = changed(original, restored, k, original.rate, data.shape[-1])
+        if inside.any():
+            back -= back[:, inside].mean(axis=-1, keepdims=True)
+        part = data[..., i, :]
+        part += np.where(original.broken[:, k], 0.0, back).reshape(part.shape)
     return copy
 
 
