@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from domains.lidar import Turns
-from domains.lidar.cloud_files import write_cloud
-from domains.lidar.clouds import read_cloud, unpack_lzf
+from domains.lidar.clouds import read_cloud, write_cloud
+from domains.lidar.pcd import unpack_lzf
 from vaegan.errors import DataError
 
 ROWS, COLUMNS = 16, 128

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from domains.lidar import Turns
-from domains.lidar.cloud_files import write_cloud
-from domains.lidar.clouds import Cloud, read_cloud
+from domains.lidar.cloud import Cloud
+from domains.lidar.clouds import read_cloud, write_cloud
 from domains.lidar.projection import unfolded_rings
 from domains.lidar.turn_files import between
 from vaegan.errors import DataError

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from domains.lidar.clouds import Array
+from domains.lidar.cloud import Array
 from domains.lidar.projection import AHEAD, unfolded_rings
 
 APART = 5.0

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from domains.lidar.cloud_files import write_cloud
-from domains.lidar.clouds import FORMATS, INTENSITY, RING, Array, Cloud, ending, read_cloud
+from domains.lidar.cloud import INTENSITY, RING, Array, Cloud
+from domains.lidar.clouds import FORMATS, ending, read_cloud, write_cloud
 from domains.lidar.projection import Projected, directions, project, spherical_rows
 from domains.lidar.rings import APART, Order, by_order
 from vaegan.domain import Recording
@@ -335,7 +335,7 @@ def _set_range(points: Array, placed: Array, before: Array, field: str, metre: f
         points: of which ``placed`` lie elsewhere than those that their records were taken from.
         placed: their numbers.
         before: these records.
-        field, metre: see :meth:`domains.lidar.clouds.Cloud.stated_range`.
+        field, metre: see :meth:`domains.lidar.cloud.Cloud.stated_range`.
     """
     now, then = (
         np.sqrt(sum(part[name].astype(np.float64) ** 2 for name in "xyz")) for part in (points[placed], before)
