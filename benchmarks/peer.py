@@ -17,10 +17,10 @@ from pythae.data.datasets import BaseDataset, DatasetOutput
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseDiscriminator, BaseEncoder
 from pythae.trainers import CoupledOptimizerAdversarialTrainer, CoupledOptimizerAdversarialTrainerConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaegan.models.vaegan import VAEGAN
-from vaegan.nn import Decoder, Discriminator, Encoder
+from vaegan.nn import Discriminator
 
 # Each module of pythae logs to the console on its own.
 for _name in [name for name in logging.root.manager.loggerDict if name.startswith("pythae")]:
@@ -28,7 +28,7 @@ for _name in [name for name in logging.root.manager.loggerDict if name.startswit
 
 
 class _Encoder(BaseEncoder):
-    def __init__(self, network: Encoder) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -38,7 +38,7 @@ class _Encoder(BaseEncoder):
 
 
 class _Decoder(BaseDecoder):
-    def __init__(self, network: Decoder) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 

@@ -47,7 +47,8 @@ def picture(path: Path, columns: int, rows: int) -> None:
     across = np.arange(columns)[:, None] * np.array([1, 2, 3])
     for row in range(rows):
         pixels[row] = ((across + row) // 8) % 224 + generator.integers(0, 32, (columns, 3))
-    Image.fromarray(pixels).save(path, **({"compress_level": 1} if path.suffix == ".png" else {"quality": 90}))
+    how: dict[str, Any] = {"compress_level": 1} if path.suffix == ".png" else {"quality": 90}
+    Image.fromarray(pixels).save(path, **how)
 
 
 def untrained(folder: Path, *, tiny: bool) -> Path:

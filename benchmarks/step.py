@@ -78,7 +78,7 @@ class OurStep:
     """
 
     def __init__(self, model: VAEGAN, x: Tensor, precision: torch.dtype) -> None:
-        self.model = model.to(memory_format=torch.channels_last).train()
+        self.model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         x = x.contiguous(memory_format=torch.channels_last)
         self.batch, self.objective, self.precision = Batch(x, x), LarsenObjective(layer=LAYER), precision
         self.optimizers = [
@@ -134,7 +134,7 @@ def plain_convolution(setting: Setting, precision: torch.dtype) -> Callable[[], 
     """A 5x5 convolution at a quarter of the size, forward only: about the best that the device can do."""
     channels, sizes = setting.conv_channels, [size // 4 for size in setting.spec.sizes]
     layer = nn.Conv2d(channels, channels, 5, padding=2, bias=False)
-    layer = layer.to(setting.device, precision, memory_format=torch.channels_last)
+    layer = layer.to(setting.device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
     x = torch.randn(setting.batch, channels, *sizes, device=setting.device, dtype=precision)
     x = x.contiguous(memory_format=torch.channels_last)
 
@@ -208,7 +208,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     load_peer()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     memory = {side: round(in_own_process(side, setting)) for side in SIDES}
-    work = {
+    work: dict[str, Callable[[], Any]] = {
         "ours fp32": our_step(setting),
         "peer fp32": peer_step(setting),
         "ours bf16": our_step(setting, torch.bfloat16),

@@ -112,12 +112,12 @@ def _eeglab(source: Path, raw: Any, before: Any, path: Path) -> bool:
         given = np.fromfile(companion, "<f4").reshape(samples, channels).T
     if given.shape != (channels, samples) or channels != len(raw.ch_names):
         return False
-    samples = given.astype(given.dtype if given.dtype.kind == "f" else np.float32)
+    restored = given.astype(given.dtype if given.dtype.kind == "f" else np.float32)
     for i in range(channels):
         moved = (raw.get_data(picks=[i])[0] - before.get_data(picks=[i])[0]) * 1e6  # EEGLAB counts in microvolts
-        samples[i] = np.where(np.isfinite(moved), given[i] + moved, given[i])
-    structure["data"] = samples
-    names = structure.dtype.names if "EEG" in content else tuple(structure)
+        restored[i] = np.where(np.isfinite(moved), given[i] + moved, given[i])
+    structure["data"] = restored
+    names = tuple(structure) if isinstance(structure, dict) else structure.dtype.names
     if "icaact" in names:
         structure["icaact"] = np.zeros((0, 0))
     if "datfile" in names:

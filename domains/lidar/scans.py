@@ -118,7 +118,7 @@ class PlanarScans(Domain):
 
     def degradations(self) -> Mapping[str, Callable[..., Degradation]]:
         """``noise quantise drop spikes edges sector``, in metres and shares."""
-        made = {
+        made: dict[str, Callable[..., Degradation]] = {
             "noise": happens.RangeNoise,
             "quantise": happens.Quantise,
             "spikes": happens.Spikes,
@@ -167,8 +167,8 @@ class PlanarScans(Domain):
     def _items(self) -> tuple[SignalSet, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """All scans on the grid, the split of each, and its phase (0 for those that stand for the scan itself)."""
         if self.data is None:
-            ranges, names = rooms(self.beams, math.radians(self.view), self.far)
-            arrays = {"signals": ranges, "sequences": np.asarray(names), "phases": np.zeros(len(names), np.int64)}
+            ranges, sites = rooms(self.beams, math.radians(self.view), self.far)
+            arrays = {"signals": ranges, "sequences": np.asarray(sites), "phases": np.zeros(len(sites), np.int64)}
             source, sha256, skipped = "simulated rooms", "", tuple[Skipped, ...]()
         else:
             paths = self._paths()

@@ -77,7 +77,8 @@ def _site(random: np.random.Generator) -> tuple[Array, Array]:
             walls.append([left, edge + side * deep, left + long, edge + side * deep])
             for _ in range(int(random.integers(1, 6))):
                 place = left + random.uniform(0.6, long - 0.6), edge + side * random.uniform(0.6, deep - 0.6)
-                walls += _box(*place, *random.uniform(0.05, 1.4, 2), random.uniform(0, np.pi)).tolist()
+                wide, thick = random.uniform(0.05, 1.4, 2)
+                walls += _box(*place, wide, thick, random.uniform(0, np.pi)).tolist()
         poses.append([left + random.uniform(0.5, long - 0.5), random.uniform(-0.3, 0.3) * width])
         poses.append([left + random.uniform(0.8, long - 0.8), width / 2 + random.uniform(0.5, deep - 0.8)])
         left += long

@@ -101,7 +101,7 @@ def image_of(cloud: Cloud, raster: Raster, name: str) -> tuple[Array, Turn]:
             none can be told.
     """
     points = cloud.xyz()
-    finite = np.isfinite(points).all(axis=1)
+    finite = np.asarray(np.isfinite(points).all(axis=1))
     xyz = torch.from_numpy(np.where(finite[:, None], points, 0.0).astype(np.float32))
     rings, elevations, doubted = (
         (None, None, False) if raster.layout == "spherical" else _rings(cloud, xyz, raster, name)

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,10 +123,10 @@ def _measured(path: Path, restored: Recording, recording: Recording) -> dict[str
             found[name] = without_truth(*(np.asarray(part[0], dtype=np.float64) for part in pair))
         except DataError as error:
             failed[name] = error
-    for name, error in failed.items():
+    for name, reason in failed.items():
         if not found:
-            raise DataError(f"{name}: {error.found}", expected=error.expected, mend=error.mend)
-        warnings.warn(f"{name} is left out: {error}", stacklevel=3)
+            raise DataError(f"{name}: {reason.found}", expected=reason.expected, mend=reason.mend)
+        warnings.warn(f"{name} is left out: {reason}", stacklevel=3)
     return found
 
 
@@ -142,7 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.what == "measure":
             found: object = measure(run, parsed.files)
         else:
-            found = {"anomaly": anomaly, "classes": classes, "gain": gain}[parsed.what](run, domain)
+            measures: dict[str, Callable[[Run, Sonar], object]] = {"anomaly": anomaly, "classes": classes, "gain": gain}
+            found = measures[parsed.what](run, domain)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -62,8 +62,8 @@ def _hidden(model: VAEGAN, x: Tensor) -> list[Tensor]:
 
 
 def _grid(layers: list[Tensor]) -> Float[Tensor, "batch d rows columns"]:
-    size = layers[-1].shape[-2:]
-    return torch.cat([F.adaptive_avg_pool2d(layer, size) for layer in layers], dim=1)
+    rows, columns = layers[-1].shape[-2:]
+    return torch.cat([F.adaptive_avg_pool2d(layer, (rows, columns)) for layer in layers], dim=1)
 
 
 def _quarters(layers: list[Tensor]) -> Float[Tensor, "batch f"]:

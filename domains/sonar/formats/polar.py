@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -93,5 +94,6 @@ def write(recording: Recording, path: Path) -> Path:
     if meta.name == "":
         np.save(stream, changed, allow_pickle=False)
     else:
-        np.savez_compressed(stream, **{**meta.arrays, meta.name: changed})
+        arrays: dict[str, Any] = {**meta.arrays, meta.name: changed}
+        np.savez_compressed(stream, **arrays)
     return write_bytes(path, stream.getvalue())

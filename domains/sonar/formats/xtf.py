@@ -144,9 +144,9 @@ def _numbers(found: _Pings) -> dict[int, dict[int, int]]:
     # Packets without any channel are pings that were lost, of whichever: of all, where all are counted together.
     every = set(range(found.pings)) if len(apart) == 1 else set()
     numbers = {}
-    for group, pings in apart:
+    for channels, pings in apart:
         count = {ping: place for place, ping in enumerate(sorted(pings | every))}
-        numbers.update(dict.fromkeys(group, count))
+        numbers.update(dict.fromkeys(channels, count))
     return numbers
 
 
