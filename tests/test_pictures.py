@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, IptcImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
+from domains.picture_metadata import PictureMetadata, _without_thumbnail
 from domains.picture_sets import fit_square, read_square
-from domains.pictures import PictureMetadata, _without_thumbnail, draw_pictures, read_picture, write_picture
+from domains.pictures import draw_pictures, read_picture, write_picture
 from vaegan.domain import Recording
 
 ROWS, COLUMNS = 13, 22
