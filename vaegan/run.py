@@ -56,7 +56,7 @@ class Clean:
 
     @property
     def spread(self) -> np.ndarray[Any, Any] | None:
-        """Standard deviation of their error, where posterior samples were drawn: that of these, calibrated where the run knows how."""
+        """Standard deviation of their error, where posterior samples were drawn; calibrated where the run knows how."""
         return self.recording.spread
 
     def write(self, path: str | Path) -> Path:
