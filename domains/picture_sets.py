@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from domains.decoding import FORMATS, CorruptPicture, eight_bit, open_picture
+from domains.folders import refused, walk_folders
 from vaegan.data import SignalSet, Skipped, cached_arrays, check_corrupt, file_sha256
 from vaegan.errors import DataError
 
@@ -82,9 +83,9 @@ def check_path(path: Path, expected: str) -> None:
         if not path.exists():
             raise DataError(f"{path} does not exist", expected=expected, mend=mend)
     except PermissionError:
-        raise _refused(path) from None
+        raise refused(path) from None
     if not os.access(path, os.R_OK | (os.X_OK if folder else 0)):
-        raise _refused(path)
+        raise refused(path)
 
 
 def find_pictures(root: Path) -> tuple[list[Path], list[str]]:
@@ -321,35 +322,8 @@ def _proportion(image: Image.Image) -> float:
     return image.width / image.height
 
 
-def walk_folders(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """A folder and those below it, each with the names of its folders and files, hidden ones left out.
-
-    Links to folders are followed, once each, so that a loop of links ends. A name that the caller takes out of the list of
-    folders is not entered.
-
-    Raises:
-        DataError: when a folder may not be read.
-    """
-    seen: set[str] = set()
-
-    def refuse(error: OSError) -> None:
-        raise _refused(Path(error.filename)) from None
-
-    for place, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        if os.path.realpath(place) in seen:
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(place))
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        yield Path(place), folders, [name for name in files if not name.startswith(".")]
-
-
 def _walk(root: Path) -> Iterator[Path]:
     return (place / name for place, _, files in walk_folders(root) for name in files)
-
-
-def _refused(path: Path) -> DataError:
-    return DataError(f"{path} may not be read", mend="give yourself the right to read it, or another path with --data")
 
 
 def _workers() -> int:
@@ -361,7 +335,7 @@ def _file_digest(path: Path) -> str:
         state = path.stat()
         return _digest_of_state(path, state.st_size, state.st_mtime_ns)
     except OSError:
-        raise _refused(path) from None
+        raise refused(path) from None
 
 
 @functools.lru_cache(maxsize=1 << 19)

@@ -385,7 +385,9 @@ def test_list_is_readable_by_programs(capsys) -> None:
     assert set(listed) == {"domains", "recipes", "models"}
     assert "faces" in listed["domains"]
     assert set(listed["recipes"]["faces/celeba64"]) == {"domain", "model", "objective", "summary"}
-    assert "VAEGAN" in listed["models"]
+    assert {"VAEGAN", "DCGAN", "UNet"} <= set(listed["models"])
+    assert not {"LatentModel", "Restorer"} & set(listed["models"]), "what is only there to be built on is no model"
+    assert not [name for name in listed["models"] if name.startswith("_")]
 
 
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["run", "faces/denoise", "--help"]])

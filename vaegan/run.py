@@ -56,7 +56,7 @@ class Clean:
 
     @property
     def spread(self) -> np.ndarray[Any, Any] | None:
-        """Their standard deviation over posterior samples, where any were drawn."""
+        """Standard deviation of their error, where posterior samples were drawn; calibrated where the run knows how."""
         return self.recording.spread
 
     def write(self, path: str | Path) -> Path:

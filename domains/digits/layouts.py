@@ -14,6 +14,7 @@ import numpy as np
 
 from domains.decoding import FORMATS
 from domains.digits.formats import CIFAR_CLASSES, read_cifar, read_csv, read_idx
+from domains.folders import files_below
 from domains.picture_sets import PARTS, check_path, content_sha256, few, find_pictures, part_of, stated_parts
 from vaegan.errors import DataError
 
@@ -82,7 +83,7 @@ def find_digits(data: Path | None) -> Found:
         if data.suffix.lower() == ".npz":
             return Found((data,), "npz", data.parent, str(data))
         raise DataError(f"{data} is one file", expected=EXPECTED, mend="give its folder with --data")
-    names = sorted(path for path in _files(data) if not path.name.startswith("."))
+    names = files_below(data)
     for kind, chosen in (
         ("idx", [path for path in names if idx_role(path) is not None]),
         ("cifar", [path for path in names if path.suffix == ".bin" and "_batch" in path.name]),
@@ -324,11 +325,3 @@ def _either(test: Array) -> Array | None:
 
 def _digits(labels: Array) -> tuple[str, ...]:
     return tuple(str(i) for i in range(int(labels.max()) + 1 if len(labels) else 0))
-
-
-def _files(root: Path) -> list[Path]:
-    found = []
-    for place, folders, files in os.walk(root):
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        found += [Path(place) / name for name in files]
-    return found

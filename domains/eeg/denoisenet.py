@@ -17,6 +17,7 @@ from domains.eeg.band import Band
 from domains.eeg.baselines import eeg_baselines
 from domains.eeg.makers import artifact_makers
 from domains.eeg.metrics import eeg_metrics
+from domains.folders import files_below
 from vaegan.baselines import Baseline
 from vaegan.data import SPLITS, SignalSet, Split, file_sha256
 from vaegan.degradation import Degradation
@@ -251,10 +252,11 @@ def _found(data: Path, rate: int, clean_alone: bool) -> tuple[dict[str, Array], 
     if not data.exists():
         raise DataError(f"{data} does not exist", expected="EEGdenoiseNet's folder", mend="set --data")
     found: dict[str, Array] = {}
+    inside = files_below(data)
     digest = hashlib.sha256()
     for kind in ("eeg", "eog", "emg"):
         names = [f"{kind.upper()}_all_epochs{'_512hz' if rate == 512 else ''}.npy"]
-        path = next((p for name in names for p in sorted(data.rglob(name))), None)
+        path = next((p for name in names for p in inside if p.name == name), None)
         if path is None:
             continue
         try:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domains.eeg import survival
+from domains.folders import files_below
 from vaegan.domain import Recording
 from vaegan.evaluation.report.markup import escape, number
 
@@ -53,7 +54,7 @@ def find_responses(data: Path | None, rate: float, samples: int) -> Responses | 
     """
     if data is None or not data.is_dir() or samples < rate:
         return None
-    for path in sorted(data.rglob("*.csv")):
+    for path in (path for path in files_below(data) if path.suffix == ".csv"):
         table = _table(path)
         if table is not None:
             epochs, conditions = table

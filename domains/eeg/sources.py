@@ -20,6 +20,7 @@ from domains.eeg.band import Band, bridged
 from domains.eeg.channels import electrodes, places
 from domains.eeg.header import Header, is_edf
 from domains.eeg.reading import IMPLAUSIBLE, RAW_ENDINGS, as_raw, channels_of, lacking
+from domains.folders import walk_folders
 from vaegan.data import SPLITS, Skipped, Split
 from vaegan.errors import DataError
 
@@ -176,9 +177,13 @@ def files_of(folder: Path) -> list[Path]:
     """The files of a folder, or the one that is given, by name; a recording that is a folder (``.mff``) counts as a file."""
     if folder.is_file() or _is_folder_recording(folder):
         return [folder]
-    inside = sorted(folder.rglob("*"))
-    whole = [path for path in inside if _is_folder_recording(path)]
-    return [*whole, *(path for path in inside if path.is_file() and not any(one in path.parents for one in whole))]
+    whole: list[Path] = []
+    single: list[Path] = []
+    for place, folders, files in walk_folders(folder):
+        whole += [place / name for name in folders if _is_folder_recording(place / name)]
+        single += [place / name for name in files if (place / name).is_file()]
+        folders[:] = [name for name in folders if place / name not in whole]
+    return [*sorted(whole), *sorted(single)]
 
 
 def _is_folder_recording(path: Path) -> bool:

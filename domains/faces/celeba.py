@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from domains.decoding import FORMATS
-from domains.picture_sets import Pictures, check_path, content_sha256, few, find_pictures, path_loader, walk_folders
+from domains.folders import walk_folders
+from domains.picture_sets import Pictures, check_path, content_sha256, few, find_pictures, path_loader
 from vaegan.data import SPLITS
 from vaegan.errors import DataError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from domains.decoding import FORMATS
 from domains.faces.archives import ARCHIVES, find_archive
 from domains.faces.celeba import find_celeba
+from domains.folders import walk_folders
 from domains.picture_sets import (
     Pictures,
     are_aligned,
@@ -205,9 +205,8 @@ def _find_in_file(path: Path) -> Pictures:
 
 def _pair_folder(folder: Path) -> Path | None:
     """The folder of ``gray`` and ``color``: this one, or one below that is called ``landscape Images``."""
-    for place, folders, _ in os.walk(folder):
-        folders.sort()  # the first of several is then the same on every machine
-        here, sides = Path(place), {"gray", "color"} & set(folders)
+    for here, folders, _ in walk_folders(folder):
+        sides = {"gray", "color"} & set(folders)
         named = here.name.lower() == "landscape images"
         if len(sides) == 2 and (named or here == folder):
             return here

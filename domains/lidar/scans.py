@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from domains.folders import files_below
 from domains.lidar import degradations as happens
 from domains.lidar import hits, metrics, raydrop
 from domains.lidar.baselines import planar_baselines
@@ -193,9 +194,7 @@ class PlanarScans(Domain):
             raise DataError(f"{self.data} does not exist", expected="a log or a folder", mend="give another --data")
         if self.data.is_file():
             return {_sequence(self.data): self.data}
-        found = sorted(
-            p for p in self.data.rglob("*") if p.is_file() and p.suffix.lower() in ENDINGS and p.name[0] != "."
-        )
+        found = [path for path in files_below(self.data) if path.suffix.lower() in ENDINGS]
         if not found:
             raise DataError(
                 f"{self.data} holds no scans",

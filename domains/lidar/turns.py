@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from domains.folders import files_below
 from domains.lidar import degradations as happens
 from domains.lidar import generation, metrics, raydrop, suite, weather
 from domains.lidar.baselines import turn_baselines
@@ -280,9 +281,7 @@ def _paths(data: Path) -> list[tuple[Path, str]]:
         )
     if data.is_file():
         return [(data, data.stem)]
-    found = sorted(
-        p for p in data.rglob("*") if p.is_file() and p.name[0] != "." and (ending(p) or p.suffix.lower() == ".npz")
-    )
+    found = [path for path in files_below(data) if ending(path) or path.suffix.lower() == ".npz"]
     if not found:
         raise DataError(
             f"{data} holds no point cloud",

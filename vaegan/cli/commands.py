@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import shlex
@@ -44,7 +45,8 @@ def list_command(options: argparse.Namespace, _: list[str]) -> None:
         }
         for name, recipe in plugins.recipes().items()
     }
-    models = sorted({cls.__name__ for cls in serial.subclasses(Model)})
+    whole = (cls for cls in serial.subclasses(Model) if not inspect.isabstract(cls))
+    models = sorted({cls.__name__ for cls in whole if not cls.__name__.startswith("_")})
     if options.json:
         print(json.dumps({"domains": domains, "recipes": recipes, "models": models}, indent=2, ensure_ascii=False))
         return

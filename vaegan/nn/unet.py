@@ -80,6 +80,7 @@ class RestoringEncoder(nn.Module):
         vector: whether the latent is a vector or a map at the coarsest size.
         norm: ``"batch"``, ``"group"``, ``"layer"`` or ``"none"``; with group norm the network is not local.
         patch: samples along each axis that the finest level sees as one, in its channels (as in Zhang et al. 2018).
+        neighbours: see gaps as the line between the nearest observed samples along each axis, with the differences to these.
         hinted: also look at what can be said without learning; see :func:`vaegan.nn.hints.hints`.
     """
 
