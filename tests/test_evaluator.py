@@ -224,6 +224,14 @@ def test_what_was_not_recorded_in_the_validation_split_tunes_nothing() -> None:
     assert found.tuned == {"artifact 0.2": 3, "rare 1": 0}
 
 
+@pytest.mark.parametrize("tuning", [0, 2])
+def test_methods_are_set_on_as_many_validation_items_as_asked_for(tuning: int) -> None:
+    domain = Contaminated()
+    items = domain.dataset("test"), domain.dataset("val")
+    found = evaluate_restoration({"model": identity}, domain, *items, ["artifact 0.2"], n=2, seed=0, tuning=tuning)
+    assert found.tuned == {"artifact 0.2": tuning}
+
+
 def test_paired_data_bring_their_own_condition() -> None:
     seen: list[Tensor | None] = []
 

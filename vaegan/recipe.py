@@ -46,6 +46,7 @@ class Evaluation:
         conditions: degradations at stated severities, such as ``noise sigma=50/255``.
         n: test items for each condition; all where there are fewer.
         samples: signals drawn from each prior and judged; 0 for a model that does not generate.
+        tuning: validation items on which classical methods are set for each condition, at most; 0 for middle strengths.
         spread: posterior draws by which the spread of a restoration is judged; 0 for none.
         seed: of the choice of items, of the degradations and of the samples.
     """
@@ -53,11 +54,12 @@ class Evaluation:
     conditions: tuple[str, ...] = ()
     n: int = 200
     samples: int = 0
+    tuning: int = 24
     spread: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 1), ("samples", 0), ("spread", 0), ("seed", 0)):
+        for name, least in (("n", 1), ("samples", 0), ("tuning", 0), ("spread", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 found, flag = f"{name} is {getattr(self, name)}", f"set --evaluation.{name}"
                 raise UserError(found, expected=f"at least {least}", mend=flag)
@@ -112,7 +114,11 @@ class Recipe:
                 for stage in self.stages
             ),
             evaluation=replace(
-                self.evaluation, n=2, samples=min(self.evaluation.samples, 8), spread=min(self.evaluation.spread, 2)
+                self.evaluation,
+                n=2,
+                samples=min(self.evaluation.samples, 8),
+                tuning=min(self.evaluation.tuning, 2),
+                spread=min(self.evaluation.spread, 2),
             ),
         )
 

@@ -30,7 +30,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 EXAMPLES = 8
 WORST = 10
-TUNING_ITEMS = 24
 
 
 def evaluate_restoration(
@@ -42,6 +41,7 @@ def evaluate_restoration(
     *,
     n: int,
     seed: int,
+    tuning: int = 24,
     with_baselines: bool = True,
     baselines: Mapping[str, Baseline] | None = None,
     measures: Mapping[str, Metric] | None = None,
@@ -59,11 +59,12 @@ def evaluate_restoration(
         restorers: by name; ``"model"`` is the main one. Restorers move tensors to their own device.
         domain: of the signals.
         test: the items to judge on; with ``observed`` partners the condition ``paired`` comes first.
-        val: up to 24 of its items set the strengths of the classical methods, under the degradations of their split; never
+        val: some of its items set the strengths of the classical methods, under the degradations of their split; never
             test items.
         conditions: degradations at stated severities, see :func:`vaegan.degradation.build`.
         n: items to judge, drawn without replacement; all where there are fewer.
         seed: of the choice of items and of every degradation.
+        tuning: how many of ``val`` that are, at most; without any, the methods have middle strengths.
         with_baselines: whether the domain's classical methods are judged too.
         baselines: these instead of those that the domain has and that need not be fitted.
         measures: beside the general ones and the domain's own, by name.
@@ -92,7 +93,7 @@ def evaluate_restoration(
     result = Restoration({}, {}, rows, {}, {}, {}, {}, {}, domain.draw, main, domain.points)
     for number, (condition, degradation) in enumerate(built.items()):
         source = _Source(domain, test, condition, degradation, seed)
-        pairs = _tuning_pairs(domain, val, condition, seed) if baselines else []
+        pairs = _tuning_pairs(domain, val, condition, tuning, seed) if baselines else []
         strengths = {name: tune(baseline, pairs) for name, baseline in baselines.items()}
         values = judge.values(
             source,
@@ -185,9 +186,9 @@ class _Source:
         return self.domain.to_model(torch.from_numpy(np.array(signals))).float()
 
 
-def _tuning_pairs(domain: Domain, val: SignalSet | None, condition: str, seed: int) -> list[Pair]:
+def _tuning_pairs(domain: Domain, val: SignalSet | None, condition: str, n: int, seed: int) -> list[Pair]:
     """A few validation items as they are observed under the degradations of their own split; none where it has none such."""
-    if val is None or not len(val) or (condition == PAIRED and val.observed is None):
+    if val is None or not min(n, len(val)) or (condition == PAIRED and val.observed is None):
         return []
     degradation: Degradation | None = None
     if condition != PAIRED:
@@ -195,7 +196,7 @@ def _tuning_pairs(domain: Domain, val: SignalSet | None, condition: str, seed: i
         if degradation is None:
             return []
     source = _Source(domain, val, f"tuning/{condition}", degradation, seed)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(val))[:TUNING_ITEMS])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(val))[:n])
     items = [source.item(int(row)) for row in rows]
     return [(y[0].numpy(), None if mask is None else mask[0].numpy(), x[0].numpy()) for y, mask, x in items]
 

@@ -191,6 +191,7 @@ def judge_restoration(
         evaluation.conditions,
         n=evaluation.n,
         seed=evaluation.seed,
+        tuning=evaluation.tuning,
         baselines=next(iter(runs.values())).baselines(),
         measures=measures,
         split=items.split,

@@ -55,7 +55,7 @@ def _tuning_note(strengths: Mapping[str, float], tuned: int | None) -> str:
     if not strengths:
         return ""
     values = ", ".join(f"{name} {value:g}" for name, value in strengths.items())
-    how = f"set on {tuned} validation items" if tuned else "not tuned (no validation items): middle values"
+    how = f"set on {tuned} validation items" if tuned else "not tuned (on no validation items): middle values"
     return f'<p class="hint">Strengths of the classical methods, {how}: {escape(values)}.</p>'
 
 
