@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,8 @@ class Recipe:
         if samples is None and minutes is None:
             return self
         for name, value in (("samples", samples), ("minutes", minutes)):
-            if value is not None and value <= 0:
-                raise UserError(f"--{name} is {value}", expected="above 0", mend=f"set --{name}")
+            if value is not None and not (isfinite(value) and value > 0):
+                raise UserError(f"--{name} is {value}", expected="a number above 0", mend=f"set --{name}")
         all_samples = sum(stage.training.samples for stage in self.stages)
         all_minutes = sum(stage.training.cpu_minutes for stage in self.stages)
         stages = []
@@ -196,7 +197,9 @@ def to_json(name: str, recipe: Recipe) -> dict[str, Any]:
             if f.init and not f.metadata.get("asset")
         }
     content = {f.name: serial.encode(getattr(recipe, f.name)) for f in fields(recipe) if f.name != "domain"}
-    data = None if domain.data is None else str(domain.data)
+    data = (
+        None if domain.data is None else str(Path(domain.data).expanduser().absolute())
+    )  # a run is used from other folders too
     return {
         "name": name,
         **content,

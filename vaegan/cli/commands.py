@@ -61,6 +61,7 @@ def list_command(options: argparse.Namespace, _: list[str]) -> None:
 def run_command(options: argparse.Namespace, rest: list[str]) -> None:
     """``vaegan run`` and ``vaegan train``."""
     from vaegan import plugins, workflow
+    from vaegan.workflow.judging import check_told
 
     known = plugins.recipes()
     if options.wants_help and options.recipe is None:
@@ -77,6 +78,8 @@ def run_command(options: argparse.Namespace, rest: list[str]) -> None:
     if options.smoke:
         recipe = recipe.smoke()
     recipe = recipe.with_budget(options.samples, options.minutes)
+    if options.command == "run":
+        check_told(recipe.domain.spec, inception=options.inception)
     shown = console(stderr=True)
     run = workflow.train(
         options.recipe, recipe, out=options.out, pretrained=options.pretrained, device=options.device, console=shown

@@ -21,7 +21,14 @@ from vaegan.run import Run, find, load
 from vaegan.study import Study
 from vaegan.training import available_device
 from vaegan.workflow.items import describe, find_items
-from vaegan.workflow.judging import extractors_of, judge_generation, judge_restoration, parameters_of, with_n
+from vaegan.workflow.judging import (
+    check_told,
+    extractors_of,
+    judge_generation,
+    judge_restoration,
+    parameters_of,
+    with_n,
+)
 from vaegan.workflow.opening import Bar
 from vaegan.workflow.training import train
 
@@ -75,6 +82,9 @@ def compare(
     if len(names) < 2:
         raise UserError(f"{len(names)} run to compare", expected="at least two runs or recipes")
     _check_heeded(names, data, minutes, smoke)
+    first_trained = next((recipe for name, recipe in plugins.recipes().items() if name in names), None)
+    if first_trained is not None:
+        check_told(first_trained.with_data(data).domain.spec, n=n, inception=inception)
     runs = _named([_opened(name, data, minutes, smoke, device, console) for name in names])
     first = next(iter(runs.values()))
     _check_alike(runs)
