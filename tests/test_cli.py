@@ -68,6 +68,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (["sweep", "faces/quickstart", "--vary", "model.width=8", "--minutes", "nan"], r"is nan; .*; set --minutes\.$"),
         (["train", "faces/denoise", "--json"], "unknown flag --json"),  # it judges nothing
+        (
+            ["run", "faces/denoise", "--stages.0.training.seed", str(2**70)],
+            "less than 2.63; set --stages.0.training.seed",
+        ),
+        (["run", "faces/denoise", "--evaluation.seed", str(2**63)], "seed is 9.*; set --evaluation.seed"),
+        (["sample", "/nowhere", "--out", "x.png", "--seed", str(2**70)], "expected less than 2.63; set --seed"),
+        (
+            ["run", "digits/mnist-dense-vae", "--model.hidden", "9", "-5"],
+            r"hidden is \(9, -5\); .*; set --model.hidden",
+        ),
+        (
+            ["run", "digits/mnist-presgan", "--model.networks.dropout", "2"],
+            r"2.0; .*; set --model\.networks\.dropout\.$",
+        ),
         (["train", "faces/denoise", "--inception", "w.pth"], "unknown flag --inception"),
         (["run", "eeg/denoise", "--inception", "w.pth"], "Inception-v3 for signals of 1 channels and 1 axes"),
         (["run", "faces/denoise", "--evaluation.seed", "-1"], "seed is -1; expected at least 0; set --evaluation.seed"),

@@ -19,6 +19,7 @@ from vaegan.errors import UserError
 from vaegan.models import ModelConfig
 from vaegan.objectives import ModernObjective, Objective
 from vaegan.training import OptimizerConfig, TrainingConfig
+from vaegan.training.config import LARGEST_SEED
 
 UNLIMITED = 1e9
 """Minutes that no run takes; JSON has no infinity."""
@@ -62,6 +63,8 @@ class Evaluation:
             if getattr(self, name) < least:
                 found, flag = f"{name} is {getattr(self, name)}", f"set --evaluation.{name}"
                 raise UserError(found, expected=f"at least {least}", mend=flag)
+        if self.seed >= LARGEST_SEED:
+            raise UserError(f"seed is {self.seed}", expected="less than 2^63", mend="set --evaluation.seed")
         if self.spread == 1:
             raise UserError("spread is 1", expected="0, or at least 2 draws", mend="set --evaluation.spread")
 

@@ -194,6 +194,7 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
     from vaegan import workflow
     from vaegan.drawing import grid, png_bytes
     from vaegan.files import check_file, write_array, write_file
+    from vaegan.training.config import LARGEST_SEED
 
     if options.n < 1:
         raise UserError(f"-n is {options.n}", expected="at least 1", mend="set -n")
@@ -203,6 +204,8 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
             expected=".png or .npy",
             mend="set --out",
         )
+    if abs(options.seed) >= LARGEST_SEED:
+        raise UserError(f"--seed is {options.seed}", expected="less than 2^63", mend="set --seed")
     check_file(options.out)
     run = workflow.open_run(options.run, options.device)
     classes = None if options.label is None else torch.full((options.n,), run.class_index(options.label))
