@@ -97,6 +97,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"],
             r"penalty_every is 0; expected at least 1; set --stages.1.objective.penalty-every\.$",
         ),
+        (
+            ["run", "sonar/selfsupervised-blindspot", "--stages.0.objective.share", "2"],
+            r"share 2.0 and .*; set --stages.0.objective.share\.$",
+        ),
+        (
+            ["run", "sonar/selfsupervised", "--stages.0.objective.level", "-1"],
+            r"level -1.0, .*; set --stages.0.objective.level\.$",
+        ),
         (["run", "faces/celeba64", "--smoke", "--model.depth", "2"], "layer 3 of a discriminator of 3"),
         (["run", "faces/denoise", "--model.depth", "9"], "a depth of 9 for signals of size"),
         (["run", "faces/denoise", "--device", "mps"], "no device 'mps' here; expected one of auto, cpu.*--device"),
