@@ -62,7 +62,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "faces/denoise", "--minutes", "0"], "--minutes is 0"),
         (["run", "faces/denoise", "--device", "tpu"], "invalid choice: 'tpu'"),
         (["run", "faces/denoise", "--model.width", "0"], "width is 0; expected at least 1; set --model.width"),
-        (["run", "faces/denoise", "--minutes", "inf"], "minutes is inf"),
+        (
+            ["run", "faces/denoise", "--minutes", "inf"],
+            r"--minutes is inf; expected a number above 0; set --minutes\.$",
+        ),
+        (["sweep", "faces/quickstart", "--vary", "model.width=8", "--minutes", "nan"], r"is nan; .*; set --minutes\.$"),
+        (["train", "faces/denoise", "--json"], "unknown flag --json"),  # it judges nothing
+        (
+            ["run", "faces/denoise", "--stages.0.training.seed", str(2**70)],
+            "less than 2.63; set --stages.0.training.seed",
+        ),
+        (["run", "faces/denoise", "--evaluation.seed", str(2**63)], "seed is 9.*; set --evaluation.seed"),
+        (["sample", "/nowhere", "--out", "x.png", "--seed", str(2**70)], "expected less than 2.63; set --seed"),
+        (
+            ["run", "digits/mnist-dense-vae", "--model.hidden", "9", "-5"],
+            r"hidden is \(9, -5\); .*; set --model.hidden",
+        ),
+        (
+            ["run", "digits/mnist-presgan", "--model.networks.dropout", "2"],
+            r"2.0; .*; set --model\.networks\.dropout\.$",
+        ),
+        (["train", "faces/denoise", "--inception", "w.pth"], "unknown flag --inception"),
+        (["run", "eeg/denoise", "--inception", "w.pth"], "Inception-v3 for signals of 1 channels and 1 axes"),
         (["run", "faces/denoise", "--evaluation.seed", "-1"], "seed is -1; expected at least 0; set --evaluation.seed"),
         (
             ["run", "faces/denoise", "--stages.0.training.optimizer.lr", "nan"],
@@ -75,6 +96,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             ["run", "faces/denoise", "--stages.1.objective.penalty-every", "0"],
             r"penalty_every is 0; expected at least 1; set --stages.1.objective.penalty-every\.$",
+        ),
+        (
+            ["run", "sonar/selfsupervised-blindspot", "--stages.0.objective.share", "2"],
+            r"share 2.0 and .*; set --stages.0.objective.share\.$",
+        ),
+        (
+            ["run", "sonar/selfsupervised", "--stages.0.objective.level", "-1"],
+            r"level -1.0, .*; set --stages.0.objective.level\.$",
         ),
         (["run", "faces/celeba64", "--smoke", "--model.depth", "2"], "layer 3 of a discriminator of 3"),
         (["run", "faces/denoise", "--model.depth", "9"], "a depth of 9 for signals of size"),
@@ -93,6 +122,32 @@ def test_a_mistake_is_one_line(words, said, capsys, tmp_path, monkeypatch) -> No
     monkeypatch.chdir(tmp_path)  # runs/ goes there
     line = failed(capsys, *words)
     assert re.search(said, line), line
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["run", "faces/quickstart", "--inception", "gone.pth"], "gone.pth: No such file"),
+        (["compare", "faces/quickstart", "faces/denoise", "--inception", "gone.pth"], "gone.pth: No such file"),
+        (["compare", "faces/quickstart", "faces/denoise", "--n", "0"], "--n is 0; expected at least 1; set --n"),
+    ],
+)
+def test_what_judging_is_told_is_looked_at_before_the_training(flags, said, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said in failed(capsys, *flags, "--smoke")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_data_of_a_domain_s_own_flag_are_found_from_other_folders(capsys, tmp_path, monkeypatch) -> None:
+    pictures(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "faces/quickstart", "--smoke", "--device", "cpu", "--domain.size", "16", "--out", "run"]
+    assert main([*words, "--domain.data", "data"]) == 0
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["domain"]["options"]["data"] == str(
+        tmp_path / "data"
+    )
+    monkeypatch.chdir("/")
+    assert main(["evaluate", str(tmp_path / "run"), "--n", "2", "--json"]) == 0
 
 
 def test_what_is_said_of_a_file_is_one_line(monkeypatch) -> None:

@@ -13,12 +13,13 @@ import torch
 from vaegan import plugins
 from vaegan.cli import main
 from vaegan.data import SignalSet
+from vaegan.errors import UserError
 from vaegan.evaluation.result import Generation
 from vaegan.files import write_json
 from vaegan.models import RestoringConfig
 from vaegan.recipe import Recipe
 from vaegan.run import Run, recipe_json, save
-from vaegan.workflow import judging
+from vaegan.workflow import comparing, judging
 from vaegan.workflow.items import Items
 
 TINY = RestoringConfig(latent=2, width=4, widest=8, depth=2, discriminator_width=4, discriminator_hidden=8)
@@ -64,6 +65,25 @@ def test_what_only_training_heeds_is_not_silently_ignored(flags, named, tmp_path
     assert main(["compare", *runs, *flags, "--out", str(tmp_path / "page")]) == 2
     said = capsys.readouterr().err
     assert f"{named} with trained runs alone; expected a recipe, which is trained first" in said
+
+
+def test_runs_of_one_recipe_are_told_apart_by_their_folders(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = plugins.recipes()["faces/quickstart"]
+    model = TINY.build(recipe.domain.spec)
+
+    def names(*folders: str | Path) -> list[str]:
+        return list(comparing._named([Run(Path(folder), "faces/quickstart", recipe, model) for folder in folders]))
+
+    assert names("a") == ["faces/quickstart"]
+    assert names("a", "b") == ["faces/quickstart (a)", "faces/quickstart (b)"]
+    assert names("one/a", "two/a", "b") == [
+        "faces/quickstart (one/a)",
+        "faces/quickstart (two/a)",
+        "faces/quickstart (b)",
+    ]
+    with pytest.raises(UserError, match="is named twice; expected different runs; name it once"):
+        names("a", tmp_path / "a")
 
 
 def test_as_many_are_drawn_as_any_of_the_runs_asks_for(tmp_path, monkeypatch) -> None:

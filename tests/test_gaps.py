@@ -24,10 +24,19 @@ from vaegan.extras import Extras
 from vaegan.files import write_json
 from vaegan.metrics.features import Extracted
 from vaegan.metrics.restoration import RESTORATION
-from vaegan.models import RestoringConfig
+from vaegan.models import DCGANConfig, LarsenConfig, ModelConfig, PresGANConfig, RestoringConfig
 from vaegan.models.directions import Directions
 from vaegan.models.spread import Calibration
-from vaegan.objectives import Batch, ModernObjective, VAEObjective
+from vaegan.objectives import (
+    Batch,
+    GANObjective,
+    LarsenObjective,
+    ModernObjective,
+    Objective,
+    PresGANObjective,
+    PriorGANObjective,
+    VAEObjective,
+)
 from vaegan.recipe import Recipe
 from vaegan.run import Run
 from vaegan.signal import Axis, SignalSpec
@@ -156,6 +165,35 @@ def test_unknown_truth_has_no_gradient(objective: VAEObjective | ModernObjective
     restored = torch.rand(3, 1, 32, requires_grad=True)
     batch.judged(restored).sum().backward()
     assert restored.grad is not None and torch.equal(restored.grad > 0, known)
+
+
+LARSEN = LarsenConfig(latent=2, width=4, decoder_width=2, discriminator_width=2, depth=2, hidden=6, norm="group")
+DRAWING = DCGANConfig(latent=2, width=4, discriminator_width=2)
+
+
+@pytest.mark.parametrize(
+    ("objective", "config"),
+    [
+        (LarsenObjective(layer=1), LARSEN),
+        (PriorGANObjective(), LARSEN),
+        (ModernObjective(prior_samples=True), CONFIG),
+        (GANObjective(), DRAWING),
+        (PresGANObjective(), PresGANConfig(networks=DRAWING)),
+    ],
+)
+def test_gaps_alone_do_not_tell_draws_from_real_signals(objective: Objective, config: ModelConfig, monkeypatch) -> None:
+    torch.manual_seed(0)
+    model = config.build(SPEC)
+    for parameter in model.parameters():  # a new restoring network draws nothing but 0
+        torch.nn.init.normal_(parameter, 0.0, 0.2)
+    known = torch.rand(3, 1, 32) > 0.5
+    x = torch.where(known, torch.rand(3, 1, 32), 0.0)
+    judge, shown = model.judge, []
+    monkeypatch.setattr(model, "judge", lambda x, *more, **named: (shown.append(x), judge(x, *more, **named))[1])
+    batch = Batch(x, x, known, known=known, progress=0.5)
+    for way in (objective.losses, objective.backward):
+        way(model, batch, torch.Generator().manual_seed(0))
+    assert len(shown) >= 4 and all(not one[~known].any() for one in shown)
 
 
 @pytest.mark.parametrize("name", list(RESTORATION))

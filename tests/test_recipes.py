@@ -15,6 +15,7 @@ from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.recipe import Recipe, from_json, identity, to_json
 from vaegan.training.state import load_tensors
+from vaegan.workflow.memory import PeakMemory
 
 NAMES = sorted(plugins.recipes())
 ROOT = Path(__file__).parents[1]
@@ -115,6 +116,20 @@ def test_more_training_of_an_early_stage_starts_the_later_ones_again(tmp_path, c
     info = [load_tensors(out / "state" / f"stage-{k}" / "state.safetensors")[1] for k in (1, 2)]
     assert [part["samples"] for part in info] == [48, 32]
     assert info[1]["history"][0]["samples"] <= 32
+
+
+def test_the_memory_that_training_took_outlives_a_sitting_without_any(tmp_path, monkeypatch) -> None:
+    peaks = iter((900.0, 500.0, 700.0))
+    monkeypatch.setattr(PeakMemory, "mib", lambda _: next(peaks))
+    words = ["train", "faces/quickstart", "--smoke", "--out", str(tmp_path), "--device", "cpu", "--domain.size", "16"]
+
+    def told(*more: str) -> float:
+        assert main([*words, *more]) == 0
+        return json.loads((tmp_path / "training.json").read_text())["peak_memory_mib"]
+
+    assert told() == 900.0
+    assert told() == 900.0  # nothing was left to train
+    assert told("--samples", "48") == 700.0
 
 
 def test_the_last_stage_goes_on_alone_when_only_its_budget_grew(tmp_path, capsys) -> None:

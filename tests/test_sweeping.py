@@ -61,11 +61,47 @@ def test_components_may_be_written_with_a_dot() -> None:
         (["model.width=wide"], "model.width=wide; expected values such as 24"),
         (["model.width=0,8"], "width is 0"),
         (["model=1"], "model=1"),
+        (["model.norm=none,batsh"], "model.norm=batsh; expected one of batch, group, layer, none"),
+        (["stages.0.training.precision=fp8"], "precision=fp8; expected one of auto, 32-true, bf16-mixed"),
     ],
 )
 def test_what_cannot_be_varied_is_one_clear_line(vary, said) -> None:
     with pytest.raises(UserError, match=said):
         parse_choices(plugins.recipes()["faces/quickstart"], vary)
+
+
+def test_a_word_that_a_model_would_take_for_another_is_refused() -> None:
+    recipe = plugins.recipes()["faces/restoration-gan"]
+    assert parse_choices(recipe, ["model.output=relu,tanh"]) == {"model.output": ["relu", "tanh"]}
+    with pytest.raises(UserError, match=r"model\.output=sigmoid; expected one of relu, tanh, linear"):
+        parse_choices(recipe, ["model.output=sigmoid"])
+
+
+def test_no_combination_at_all_is_refused(tmp_path: Path) -> None:
+    for trials in (0, -1):
+        with pytest.raises(UserError, match=f"--trials is {trials}; expected at least 1; set --trials"):
+            sweep(RECIPE, ["model.width=2"], out=tmp_path / "sweep", trials=trials, smoke=True)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_fields_of_one_name_have_folders_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    def attempt(name, recipe, chosen, folder, judged, device, console, trial):
+        folders.append(folder.name.rpartition("-")[0])
+        return 1.0, 1.0, 1.0
+
+    folders: list[str] = []
+    monkeypatch.setattr(sweeping, "_try", attempt)
+    for field in ("stages.0.training.samples", "stages.1.training.samples", "model.width"):
+        sweep("faces/quickstart", [f"{field}=16"], out=tmp_path, smoke=True)
+    assert folders == ["stages.0.training.samples=16", "stages.1.training.samples=16", "width=16"]
+
+
+def test_a_sweep_s_book_lies_in_its_folder_whatever_its_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sweeping, "_try", lambda *_: (1.0, 1.0, 1.0))
+    for name in ("what if?", "Größe #1", "50 %25"):
+        sweep(RECIPE, ["model.width=2"], out=tmp_path / name, smoke=True)
+        assert (tmp_path / name / "sweep.db").is_file()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch) -> None:

@@ -72,6 +72,22 @@ def test_what_was_not_observed_is_a_sign_of_its_own() -> None:
     assert spread[~mask].mean() > 4 * spread[mask].mean()
 
 
+def test_where_few_gaps_are_filled_the_spread_is_that_of_the_gaps() -> None:
+    def filled(seed: int) -> tuple[Tensor, Tensor, Restored, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        truth = torch.randn(30, 1, 400, generator=generator)
+        mask = torch.rand(truth.shape, generator=generator) > 0.04
+        mean = torch.where(mask, truth, truth + 0.3 * torch.randn(truth.shape, generator=generator))
+        return truth, mask, Restored(mean, torch.zeros_like(mean)), truth
+
+    calibration = Calibration.fit(*filled(0))
+    y, mask, restored, truth = filled(1)
+    held = (restored.mean - truth).abs() <= 1.645 * calibration(y, mask, restored)
+    assert 0.85 < held[~mask].float().mean() < 0.95
+    perfect = Calibration.fit(y, mask, Restored(truth, torch.zeros_like(truth)), truth)
+    assert perfect.weights == (0.0,) * len(SIGNS)
+
+
 def test_calibration_needs_items() -> None:
     nothing = torch.zeros(0, 1, 40)
     with pytest.raises(UserError, match="no validation item to calibrate on"):

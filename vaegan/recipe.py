@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vaegan.errors import UserError
 from vaegan.models import ModelConfig
 from vaegan.objectives import ModernObjective, Objective
 from vaegan.training import OptimizerConfig, TrainingConfig
+from vaegan.training.config import LARGEST_SEED
 
 UNLIMITED = 1e9
 """Minutes that no run takes; JSON has no infinity."""
@@ -63,6 +65,8 @@ class Evaluation:
             if getattr(self, name) < least:
                 found, flag = f"{name} is {getattr(self, name)}", f"set --evaluation.{name}"
                 raise UserError(found, expected=f"at least {least}", mend=flag)
+        if self.seed >= LARGEST_SEED:
+            raise UserError(f"seed is {self.seed}", expected="less than 2^63", mend="set --evaluation.seed")
         if self.spread == 1:
             raise UserError("spread is 1", expected="0, or at least 2 draws", mend="set --evaluation.spread")
 
@@ -132,8 +136,8 @@ class Recipe:
         if samples is None and minutes is None:
             return self
         for name, value in (("samples", samples), ("minutes", minutes)):
-            if value is not None and value <= 0:
-                raise UserError(f"--{name} is {value}", expected="above 0", mend=f"set --{name}")
+            if value is not None and not (isfinite(value) and value > 0):
+                raise UserError(f"--{name} is {value}", expected="a number above 0", mend=f"set --{name}")
         all_samples = sum(stage.training.samples for stage in self.stages)
         all_minutes = sum(stage.training.cpu_minutes for stage in self.stages)
         stages = []
@@ -202,7 +206,9 @@ def to_json(name: str, recipe: Recipe) -> dict[str, Any]:
             if f.init and not f.metadata.get("asset")
         }
     content = {f.name: serial.encode(getattr(recipe, f.name)) for f in fields(recipe) if f.name != "domain"}
-    data = None if domain.data is None else str(domain.data)
+    data = (
+        None if domain.data is None else str(Path(domain.data).expanduser().absolute())
+    )  # a run is used from other folders too
     return {
         "name": name,
         **content,

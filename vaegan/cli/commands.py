@@ -63,6 +63,7 @@ def list_command(options: argparse.Namespace, _: list[str]) -> None:
 def run_command(options: argparse.Namespace, rest: list[str]) -> None:
     """``vaegan run`` and ``vaegan train``."""
     from vaegan import plugins, workflow
+    from vaegan.workflow.judging import check_told
 
     known = plugins.recipes()
     if options.wants_help and options.recipe is None:
@@ -79,6 +80,8 @@ def run_command(options: argparse.Namespace, rest: list[str]) -> None:
     if options.smoke:
         recipe = recipe.smoke()
     recipe = recipe.with_budget(options.samples, options.minutes)
+    if options.command == "run":
+        check_told(recipe.domain.spec, inception=options.inception)
     shown = console(stderr=True)
     run = workflow.train(
         options.recipe, recipe, out=options.out, pretrained=options.pretrained, device=options.device, console=shown
@@ -193,6 +196,7 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
     from vaegan import workflow
     from vaegan.drawing import grid, png_bytes
     from vaegan.files import check_file, write_array, write_file
+    from vaegan.training.config import LARGEST_SEED
 
     if options.n < 1:
         raise UserError(f"-n is {options.n}", expected="at least 1", mend="set -n")
@@ -202,6 +206,8 @@ def sample_command(options: argparse.Namespace, _: list[str]) -> None:
             expected=".png or .npy",
             mend="set --out",
         )
+    if abs(options.seed) >= LARGEST_SEED:
+        raise UserError(f"--seed is {options.seed}", expected="less than 2^63", mend="set --seed")
     check_file(options.out)
     run = workflow.open_run(options.run, options.device)
     classes = None if options.label is None else torch.full((options.n,), run.class_index(options.label))

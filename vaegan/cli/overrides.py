@@ -42,9 +42,12 @@ def overridden(options: argparse.Namespace, recipe: Any, rest: list[str]) -> Any
 
 
 def _as_typed(error: UserError, rest: list[str]) -> UserError:
-    """A stage's field by the flag that was typed: a configuration does not know which stage it belongs to."""
+    """A field by the flag that was typed: a configuration does not know which stage, or which other one, it belongs to."""
     field = re.fullmatch(r"set (?:--stages\.N\.)?((?:objective|training)\.[\w.-]+)", error.mend)
-    typed = {word.split("=")[0].replace("_", "-") for word in rest if word.startswith("--stages.")}
+    start = "--stages."
+    if field is None:
+        field, start = re.fullmatch(r"set --model\.([\w-]+)", error.mend), "--model."
+    typed = {word.split("=")[0].replace("_", "-") for word in rest if word.startswith(start)}
     flags = sorted(flag for flag in typed if field and flag.endswith("." + field[1].replace("_", "-")))
     return UserError(error.found, expected=error.expected, mend="set " + " or ".join(flags)) if flags else error
 

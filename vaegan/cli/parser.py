@@ -38,8 +38,11 @@ def build_parser() -> Parser:
         arguments(added.add_argument)
 
     command("list", commands.list_command, _list, "list domains and recipes; models too with --json")
-    for name, text in (("run", "train, evaluate and report a recipe"), ("train", "train a recipe")):
-        command(name, commands.run_command, _train, text + "; the same command again resumes", add_help=False)
+    for name, arguments, text in (
+        ("run", _run, "train, evaluate and report a recipe"),
+        ("train", _train, "train a recipe"),
+    ):
+        command(name, commands.run_command, arguments, text + "; the same command again resumes", add_help=False)
     command(
         "evaluate", commands.evaluate_command, _evaluate, "judge a run, on its test split or on data that it never saw"
     )
@@ -80,10 +83,14 @@ def _train(add: Add) -> None:
     add("--samples", type=int, help="training samples in all")
     add("--minutes", type=float, help="minutes of training in all")
     add("--smoke", action="store_true", help="the recipe made tiny: does it run?")
-    add("--inception", type=Path, metavar="FILE", help=INCEPTION)
     add("--device", choices=DEVICES, default="auto")
-    add("--json", action="store_true", help="print the numbers as JSON")
     add("-h", "--help", action="store_true", dest="wants_help", help="show every option, the recipe's too")
+
+
+def _run(add: Add) -> None:
+    _train(add)
+    add("--inception", type=Path, metavar="FILE", help=INCEPTION)
+    add("--json", action="store_true", help="print the numbers as JSON")
 
 
 def _evaluate(add: Add) -> None:

@@ -18,6 +18,10 @@ LONGEST_PROBE = 4096
 """Samples of the longest signal on which a reach is looked for; a network that reaches further counts as global."""
 
 
+COUNTS = (tuple[int, ...], "tuple[int, ...]")
+"""How a field of several counts is declared."""
+
+
 @dataclass(frozen=True)
 class Restored:
     """What a model makes of observed signals.
@@ -144,7 +148,7 @@ def _spread_along(model: Model, axis: int) -> int | None:
 
 
 class ModelConfig(ABC):
-    """A frozen dataclass whose fields are a model's plain arguments; those declared as ``int`` are counts, 0 or more."""
+    """A frozen dataclass whose fields are a model's plain arguments; those declared as ``int``, or several, are counts."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     optional: ClassVar[tuple[str, ...]] = ()
@@ -158,7 +162,8 @@ class ModelConfig(ABC):
         """
         for field in fields(self):
             least, value = 0 if field.name in self.optional else 1, getattr(self, field.name)
-            if field.type in (int, "int") and value < least:
+            counts = [value] if field.type in (int, "int") else value if field.type in COUNTS else []
+            if any(count < least for count in counts):
                 flag = f"--model.{field.name.replace('_', '-')}"
                 raise UserError(f"{field.name} is {value}", expected=f"at least {least}", mend=f"set {flag}")
 

@@ -87,9 +87,15 @@ class Calibration:
         weights, _ = nnls(root.T, np.linalg.solve(root, wanted))
         predicted = sum((w * sign for w, sign in zip(weights, known, strict=True)), torch.zeros_like(known[0]))
         ratio = error / predicted.clamp(min=1e-9)
-        rank = min(ratio.numel(), math.ceil(0.9 * (ratio.numel() + 1)))
-        scale = float(ratio.kthvalue(rank).values) / NORMAL_90
+        scale = _ninetieth(ratio) / NORMAL_90
+        if not scale and error.any():  # nine tenths are as they were: the others decide, which alone have an error
+            scale = _ninetieth(ratio[error > 0]) / NORMAL_90
         return Calibration(tuple(float(scale * weight) for weight in weights), len(y))
+
+
+def _ninetieth(ratio: Tensor) -> float:
+    """The value that nine tenths of these, and of as many more, stay below."""
+    return float(ratio.kthvalue(min(ratio.numel(), math.ceil(0.9 * (ratio.numel() + 1)))).values)
 
 
 def signs(y: Tensor, mask: Tensor | None, restored: Restored) -> list[Tensor]:

@@ -46,7 +46,8 @@ class RayDrop(nn.Module):
 
 def logistic_of(z: Tensor, like: Tensor) -> Tensor:
     """Standard logistic noise (the difference of two Gumbel variables), shaped as ``like``, from each item's z."""
-    seeds = (z.detach().double().flatten(1).sum(1).abs() * 1e6).cpu().tolist()
+    sums = z.detach().double().flatten(1).sum(1).abs() * 1e6
+    seeds = sums.nan_to_num(0.0, 0.0).cpu().tolist()  # it is the terms that tell of a training that went wrong
     rows = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(int(seed) % (2**62))

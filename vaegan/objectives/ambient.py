@@ -44,7 +44,9 @@ class AmbientObjective(Objective):
 
     def __post_init__(self) -> None:
         if self.penalty_every < 1:
-            raise UserError(f"penalty_every is {self.penalty_every}", expected="at least 1")
+            raise UserError(
+                f"penalty_every is {self.penalty_every}", expected="at least 1", mend="set objective.penalty_every"
+            )
         check_numbers(self, weights=("penalty",))
 
     def losses(self, model: Model, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:

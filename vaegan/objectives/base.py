@@ -46,7 +46,10 @@ class Batch:
     physical: Callable[[Tensor], Tensor] | None = None
 
     def judged(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
-        """Restored signals as they are judged: the truth stands where it is unknown, so nothing there has a gradient."""
+        """Restored or drawn signals as they are judged: what stands for an unknown truth stands there too.
+
+        So nothing there has a gradient, and the gaps of the data alone do not tell real from generated.
+        """
         return x if self.known is None else torch.where(self.known, x, self.x)
 
     def compared(self, x: Float[Tensor, "batch channels *space"], *, physical: bool) -> tuple[Tensor, Tensor]:

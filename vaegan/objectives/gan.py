@@ -42,7 +42,7 @@ class GANObjective(Objective):
         z = normal((len(batch.x), *model.latent_shape), batch.x, generator)
         x = leaf(batch.x) if self.penalty else batch.x
         real = model.judge(x, generator=generator).logits
-        fake = model.judge(model.generate(z), generator=generator).logits
+        fake = model.judge(batch.judged(model.generate(z)), generator=generator).logits
         apart = terms.gan(real, fake)
         if self.penalty:
             apart = apart + self.penalty * terms.gradient_penalty(real, x)

@@ -85,7 +85,7 @@ class LarsenObjective(Objective):
         noise = Noise.draw(model, batch, generator)
         encoded = encode(model, batch, noise, cut=False)
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
-        x_p = model.decode(noise.prior, None, batch.condition)
+        x_p = batch.judged(model.decode(noise.prior, None, batch.condition))
         real, rebuilt, sampled = (model.judge(x, batch.condition) for x in (batch.x, x_tilde, x_p))
         prior = terms.kl_prior(encoded.q)
         llike = likeness(real, rebuilt, self.layer)
@@ -104,7 +104,7 @@ class LarsenObjective(Objective):
 
         encoded = encode(model, batch, noise, cut=True)
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
-        x_p = model.decode(noise.prior, None, batch.condition)
+        x_p = batch.judged(model.decode(noise.prior, None, batch.condition))
         seen_tilde, seen_p = leaf(x_tilde), leaf(x_p)
         real, rebuilt, sampled = (model.judge(x, batch.condition) for x in (batch.x, seen_tilde, seen_p))
 

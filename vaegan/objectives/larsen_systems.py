@@ -60,7 +60,7 @@ class PriorGANObjective(Objective):
             found = f"a {type(model).__name__} for the GAN of a decoder and a discriminator"
             raise UserError(found, expected="a VAEGAN or a LarsenGAN", mend="set another objective")
         z = normal((len(batch.x), *model.latent_shape), batch.x, generator)
-        x_p = model.decode(z, None, batch.condition)
+        x_p = batch.judged(model.decode(z, None, batch.condition))
         seen = leaf(x_p) if cut else x_p
         real, sampled = (model.judge(x, batch.condition).logits for x in (batch.x, seen))
         return (x_p, seen), real, sampled

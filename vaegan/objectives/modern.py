@@ -75,7 +75,7 @@ class ModernObjective(Objective):
         noise = Noise.draw(model, batch, generator, self.bare)
         encoded = encode(model, batch, noise, cut=False)
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
-        fakes = [x_tilde, model.decode(noise.prior, None, batch.condition)] if self.prior_samples else [x_tilde]
+        fakes = [x_tilde, *self._drawn(model, batch, noise)]
         real, *verdicts = (model.judge(x, batch.condition) for x in (batch.x, *fakes))
         rebuilt = self._rebuild(batch, x_tilde, real, verdicts[0])
         ramp = self._ramp(batch)
@@ -94,7 +94,7 @@ class ModernObjective(Objective):
 
         encoded = encode(model, batch, noise, cut=True)
         x_tilde = batch.judged(model.decode(encoded.leaves[0], encoded.context, batch.condition))
-        fakes = [x_tilde, model.decode(noise.prior, None, batch.condition)] if self.prior_samples else [x_tilde]
+        fakes = [x_tilde, *self._drawn(model, batch, noise)]
         seen = [leaf(fake) for fake in fakes]
         real, *verdicts = (model.judge(x, batch.condition) for x in (batch.x, *seen))
 
@@ -124,6 +124,10 @@ class ModernObjective(Objective):
             "d_margin": real.logits.mean() - verdicts[0].logits.mean(),
         }
         return Step(detached(logged))
+
+    def _drawn(self, model: VAEGAN, batch: Batch, noise: Noise) -> list[Tensor]:
+        """x_p as it is judged, where it is asked for."""
+        return [batch.judged(model.decode(noise.prior, None, batch.condition))] if self.prior_samples else []
 
     def _ramp(self, batch: Batch) -> float:
         return min(1.0, batch.progress / self.warmup) if self.warmup > 0 else 1.0

@@ -78,7 +78,9 @@ class BlindSpotObjective(_ObservedObjective):
     def __post_init__(self) -> None:
         if not (0 < self.share < 1 and self.radius >= 1):
             raise UserError(
-                f"share {self.share} and radius {self.radius}", expected="a share in (0, 1) and a radius of 1 or more"
+                f"share {self.share} and radius {self.radius}",
+                expected="a share in (0, 1) and a radius of 1 or more",
+                mend=f"set objective.{'share' if self.radius >= 1 else 'radius'}",
             )
         check_numbers(self, weights=("beta",))
 
@@ -176,7 +178,8 @@ class ThinningObjective(_ObservedObjective):
         if not (self.level > 0 and 0 < self.low <= self.high < 1):
             raise UserError(
                 f"level {self.level}, shares {self.low} to {self.high}",
-                expected="a level above 0, shares within (0, 1)",
+                expected="a level above 0, shares within (0, 1), the lower one first",
+                mend=f"set objective.{'low' if self.level > 0 else 'level'}",
             )
         check_numbers(self, weights=("beta",))
 

@@ -95,8 +95,9 @@ class PresGANObjective(Objective):
             centre = torch.stack([model.generate(other) for other in drawn]).mean(0)
             away = (fake - centre) / sigma.square()
         spread = (away * fake).flatten(1).sum(1).mean()
-        real = model.judge(batch.x + sigma * on_real, generator=generator).logits
-        fooled = model.judge(fake, generator=generator).logits
+        real, fooled = (
+            model.judge(batch.judged(x), generator=generator).logits for x in (batch.x + sigma * on_real, fake)
+        )
         loss = terms.non_saturating(fooled) - self.entropy * spread
         losses = {"generator": loss, "noise": loss, "discriminator": terms.gan(real, fooled)}
         return losses, {"accepted": accepted, "sigma": sigma.detach().mean(), "step_size": model.step_size.clone()}

@@ -17,6 +17,9 @@ from vaegan.objectives.base import check_numbers
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 Schedule = Literal["cosine", "constant"]
 
+LARGEST_SEED = 2**63
+"""Seeds are below it: PyTorch's generators take few larger ones, and to some a number is added."""
+
 STAGE = "--stages.N.training"
 """Where the command line has a stage's fields, N from 0 on; which stage it is a configuration does not know."""
 
@@ -150,6 +153,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise UserError(f"{name} is {value}", expected="a number of 0 or more", mend=_flag(name))
+        if self.seed >= LARGEST_SEED:
+            raise UserError(f"seed is {self.seed}", expected="less than 2^63", mend=_flag("seed"))
         for name in ("warmup", "mix", "surrogates"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UserError(f"{name} is {getattr(self, name)}", expected="0 to 1", mend=_flag(name))

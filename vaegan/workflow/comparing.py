@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ from vaegan.run import Run, find, load
 from vaegan.study import Study
 from vaegan.training import available_device
 from vaegan.workflow.items import describe, find_items
-from vaegan.workflow.judging import extractors_of, judge_generation, judge_restoration, parameters_of, with_n
+from vaegan.workflow.judging import (
+    check_told,
+    extractors_of,
+    judge_generation,
+    judge_restoration,
+    parameters_of,
+    with_n,
+)
 from vaegan.workflow.opening import Bar
 from vaegan.workflow.training import train
 
@@ -74,6 +82,9 @@ def compare(
     if len(names) < 2:
         raise UserError(f"{len(names)} run to compare", expected="at least two runs or recipes")
     _check_heeded(names, data, minutes, smoke)
+    first_trained = next((recipe for name, recipe in plugins.recipes().items() if name in names), None)
+    if first_trained is not None:
+        check_told(first_trained.with_data(data).domain.spec, n=n, inception=inception)
     runs = _named([_opened(name, data, minutes, smoke, device, console) for name in names])
     first = next(iter(runs.values()))
     _check_alike(runs)
@@ -161,12 +172,18 @@ def _opened(
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Runs by their recipe's name, with the folder's where two are of one recipe."""
-    count: Mapping[str, int] = {run.name: sum(other.name == run.name for other in runs) for run in runs}
-    named = {run.name if count[run.name] == 1 else f"{run.name} ({run.folder.name})": run for run in runs}
-    if len(named) < len(runs):
-        raise UserError("a run is named twice", expected="different runs")
-    return named
+    """Runs by their recipe's name, with the folder's where two are of one recipe, and its path where that is one too.
+
+    Raises:
+        UserError: for the same run twice.
+    """
+    places = [run.folder.resolve() for run in runs]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise UserError(f"the run {twice} is named twice", expected="different runs", mend="name it once")
+    choices = [(run.name, f"{run.name} ({run.folder.name})", f"{run.name} ({run.folder})") for run in runs]
+    counts = Counter(name for names in choices for name in set(names))
+    return {next(name for name in names if counts[name] == 1): run for names, run in zip(choices, runs, strict=True)}
 
 
 def _check_heeded(names: Sequence[str], data: Path | None, minutes: float | None, smoke: bool) -> None:

@@ -32,6 +32,7 @@ from vaegan.models import Model
 from vaegan.models.latent import LatentModel
 from vaegan.recipe import Recipe
 from vaegan.run import Run
+from vaegan.signal import SignalSpec
 from vaegan.workflow.finishing import spread_of
 from vaegan.workflow.items import Items, describe, find_items
 from vaegan.workflow.memory import peak_memory_mib
@@ -404,12 +405,24 @@ def extractors_of(run: Run, inception: Path | None) -> tuple[Extractor, ...]:
     )
 
 
+def check_told(spec: SignalSpec, *, n: int | None = None, inception: Path | None = None) -> None:
+    """Looks at what judging is told: a mistake is better found before the training than after it.
+
+    Raises:
+        UserError: for no test items, and for Inception-v3 on signals that are no pictures.
+        DataError: for a wrong file of weights.
+    """
+    if n is not None and n < 1:
+        raise UserError(f"--n is {n}", expected="at least 1", mend="set --n")
+    if inception is not None:
+        default_extractor(spec, inception=inception)
+
+
 def with_n(run: Run, n: int | None) -> Run:
     """The same run, judged on another number of items."""
     if n is None:
         return run
-    if n < 1:
-        raise UserError(f"--n is {n}", expected="at least 1", mend="set --n")
+    check_told(run.domain.spec, n=n)
     return replace(run, recipe=replace(run.recipe, evaluation=replace(run.recipe.evaluation, n=n)))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from math import inf, isfinite, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 
@@ -76,6 +76,8 @@ def sweep(
         DataError: for data that cannot be read.
     """
     optuna = _optuna()
+    if trials is not None and trials < 1:
+        raise UserError(f"--trials is {trials}", expected="at least 1", mend="set --trials")
     recipes = plugins.recipes()
     if name not in recipes:
         raise plugins.unknown("recipe", name, list(recipes))
@@ -89,7 +91,7 @@ def sweep(
     space = {field: [json.dumps(value) for value in values] for field, values in choices.items()}
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of a failed trial it prints the traceback of a user's mistake
     study = optuna.create_study(
-        storage=_storage(optuna, storage or f"sqlite:///{(folder / 'sweep.db').resolve()}"),
+        storage=_storage(optuna, storage or _book(folder)),
         study_name=f"{name} {judged[1]} {json.dumps(space, sort_keys=True)} {key}",
         directions=["maximize" if judged[0].sign > 0 else "minimize", "minimize", "minimize"],
         sampler=optuna.samplers.GridSampler(space, seed=0),
@@ -98,7 +100,8 @@ def sweep(
 
     def attempt(trial: Any) -> tuple[float, ...]:
         chosen = {field: json.loads(trial.suggest_categorical(field, values)) for field, values in space.items()}
-        sizes = "-".join(f"{field.rpartition('.')[2]}={value}" for field, value in chosen.items())
+        # Whole but for what is the model's: two stages have fields of one name.
+        sizes = "-".join(f"{field.removeprefix('model.')}={value}" for field, value in chosen.items())
         return _try(name, recipe, chosen, folder / f"{sizes}-{key}", judged, device, console, trial)
 
     whole = prod(len(values) for values in space.values())
@@ -123,6 +126,13 @@ def _key(name: str, recipe: Recipe) -> str:
     content["domain"]["options"].pop("data")
     text = json.dumps([content, recipe.domain.dataset("train").fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _book(folder: Path) -> str:
+    """The URL of a sweep's own database: what a question mark in it would cut off is part of the folder's name."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str((folder / "sweep.db").resolve())).render_as_string()
 
 
 def _storage(optuna: Any, url: str) -> Any:
@@ -176,7 +186,8 @@ def parse_choices(recipe: Recipe, vary: Sequence[str]) -> dict[str, list[Any]]:
                 f"--vary {text}", expected="FIELD=a,b,c, each field once", mend="set --vary model.width=16,32"
             )
         now = value_at(recipe, field)
-        choices[field] = [*dict.fromkeys(_typed(field, value, now) for value in values.split(","))]
+        words = _words(recipe, field)
+        choices[field] = [*dict.fromkeys(_typed(field, value, now, words) for value in values.split(","))]
         for value in choices[field]:
             with_value(recipe, field, value)  # a value that the recipe refuses is better found now
     return choices
@@ -229,7 +240,17 @@ def with_value(value: Any, field: str, new: Any) -> Any:
     return replace(value, **{part: with_value(getattr(value, part), rest, new) if rest else new})
 
 
-def _typed(field: str, text: str, now: Any) -> Any:
+def _words(recipe: Any, field: str) -> tuple[Any, ...]:
+    """The words that a field is declared to take; none where it takes any."""
+    owner, _, name = field.rpartition(".")
+    holder = value_at(recipe, owner) if owner else recipe
+    hint = get_type_hints(type(holder)).get(name) if is_dataclass(holder) else None
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _typed(field: str, text: str, now: Any, words: tuple[Any, ...]) -> Any:
+    if words and text not in words:  # a network takes what it does not know for something else
+        raise UserError(f"{field}={text}", expected=f"one of {', '.join(words)}", mend="set --vary FIELD=a,b,c")
     try:
         if isinstance(now, bool):
             return {"true": True, "false": False}[text.lower()]

@@ -109,6 +109,8 @@ def train(
     run = Run(folder, name, recipe, model.eval())
     if chief:
         run = replace(run, extras=learn_extras(model, recipe, data, before))
+        if not any(state.moved for state in states):  # of what was not trained now, an earlier sitting knows the peak
+            peak = _peak_before(folder, peak)
         held = {} if peak is None else {"peak_memory_mib": peak}
         _keep(run, {**_history(states, data), **held, "sha256": sha, **origin})
     make_fabric(device, recipe.stages[-1].training.precision).barrier()
@@ -125,6 +127,12 @@ def _keep(run: Run, history: Mapping[str, Any]) -> None:
     run.extras.save(run.folder / "model")
     write_json(run.folder / "training.json", history)
     save(run.folder, run.name, run.recipe, run.model)
+
+
+def _peak_before(folder: Path, otherwise: float | None) -> float | None:
+    """The memory that the training of a finished run took."""
+    known = folder / "training.json"
+    return read_json(known).get("peak_memory_mib", otherwise) if known.is_file() else otherwise
 
 
 def _train_stages(
