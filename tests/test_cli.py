@@ -67,7 +67,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             r"--minutes is inf; expected a number above 0; set --minutes\.$",
         ),
         (["sweep", "faces/quickstart", "--vary", "model.width=8", "--minutes", "nan"], r"is nan; .*; set --minutes\.$"),
-        (["train", "faces/denoise", "--json"], "unknown flag --json"),  # it judges nothing
         (
             ["run", "faces/denoise", "--stages.0.training.seed", str(2**70)],
             "less than 2.63; set --stages.0.training.seed",
@@ -148,6 +147,14 @@ def test_data_of_a_domain_s_own_flag_are_found_from_other_folders(capsys, tmp_pa
     )
     monkeypatch.chdir("/")
     assert main(["evaluate", str(tmp_path / "run"), "--n", "2", "--json"]) == 0
+
+
+def test_a_training_tells_of_itself_as_json(capsys, tmp_path) -> None:
+    assert main(["train", "faces/quickstart", "--smoke", "--device", "cpu", "--out", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    history = json.loads((tmp_path / "training.json").read_text())
+    assert told["run"] == str(tmp_path)
+    assert told["samples"] == history["samples"] > 0 and told["seconds"] == history["seconds"] > 0
 
 
 def test_what_is_said_of_a_file_is_one_line(monkeypatch) -> None:

@@ -206,9 +206,8 @@ def to_json(name: str, recipe: Recipe) -> dict[str, Any]:
             if f.init and not f.metadata.get("asset")
         }
     content = {f.name: serial.encode(getattr(recipe, f.name)) for f in fields(recipe) if f.name != "domain"}
-    data = (
-        None if domain.data is None else str(Path(domain.data).expanduser().absolute())
-    )  # a run is used from other folders too
+    # A run is used from other folders too.
+    data = None if domain.data is None else str(Path(domain.data).expanduser().absolute())
     return {
         "name": name,
         **content,

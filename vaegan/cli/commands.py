@@ -89,7 +89,8 @@ def run_command(options: argparse.Namespace, rest: list[str]) -> None:
     if int(os.environ.get("RANK", "0")) > 0:  # of several processes one judges and reports
         return
     if options.command == "train":
-        print(run.folder)
+        told = {name: value for name, value in run.history().items() if not isinstance(value, (list, dict))}
+        print(json.dumps({"run": str(run.folder), **told}, indent=2) if options.json else run.folder)
         return
     findings = workflow.evaluate(run, inception=options.inception, console=shown)
     path = workflow.report(run, findings, "vaegan " + shlex.join(options.words))

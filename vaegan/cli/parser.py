@@ -84,13 +84,13 @@ def _train(add: Add) -> None:
     add("--minutes", type=float, help="minutes of training in all")
     add("--smoke", action="store_true", help="the recipe made tiny: does it run?")
     add("--device", choices=DEVICES, default="auto")
+    add("--json", action="store_true", help="print the numbers as JSON")
     add("-h", "--help", action="store_true", dest="wants_help", help="show every option, the recipe's too")
 
 
 def _run(add: Add) -> None:
     _train(add)
     add("--inception", type=Path, metavar="FILE", help=INCEPTION)
-    add("--json", action="store_true", help="print the numbers as JSON")
 
 
 def _evaluate(add: Add) -> None:
