@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.arguments import Parser, positive
 from domains.lidar import PlanarScans, Turns
-from domains.lidar.clouds import read_cloud
+from domains.lidar.cloud_files import read_cloud
 from domains.lidar.projection import project, to_points, unfolded_rings
 from vaegan import plugins
 from vaegan.domain import Recording

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from domains.lidar import Turns
-from domains.lidar.clouds import read_cloud, write_cloud
+from domains.lidar.cloud_files import read_cloud, write_cloud
 from domains.lidar.pcd import unpack_lzf
 from vaegan.errors import DataError
 

@@ -12,7 +12,7 @@ import torch
 
 import vaegan
 from domains.lidar import Turns
-from domains.lidar.clouds import read_cloud, write_cloud
+from domains.lidar.cloud_files import read_cloud, write_cloud
 from domains.lidar.projection import project, to_points, unfolded_rings
 from domains.lidar.turn_files import between
 from vaegan.errors import DataError, UserError

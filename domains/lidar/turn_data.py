@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from domains.lidar.clouds import read_cloud
+from domains.lidar.cloud_files import read_cloud
 from domains.lidar.turn_files import DOUBTED, MOST_OUTSIDE, Raster, image_of, outside_told
 from vaegan.data import Skipped, check_corrupt
 from vaegan.errors import DataError

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from domains.lidar.cloud import INTENSITY, RING, Array, Cloud
-from domains.lidar.clouds import FORMATS, ending, read_cloud, write_cloud
+from domains.lidar.cloud_files import FORMATS, ending, read_cloud, write_cloud
 from domains.lidar.projection import Projected, directions, project, spherical_rows
 from domains.lidar.rings import APART, Order, by_order
 from vaegan.domain import Recording
@@ -261,7 +261,7 @@ def read_turn(path: Path, raster: Raster, *, reflectance: bool) -> Recording:
     """A file as a recording of one range image; warnings say where rings could not be trusted, or points lie outside.
 
     Raises:
-        DataError: see :func:`domains.lidar.clouds.read_cloud` and :func:`image_of`.
+        DataError: see :func:`domains.lidar.cloud_files.read_cloud` and :func:`image_of`.
     """
     image, turn = image_of(read_cloud(path), raster, str(path))
     if turn.doubted:

@@ -20,7 +20,7 @@ from domains.folders import files_below
 from domains.lidar import degradations as happens
 from domains.lidar import generation, metrics, raydrop, suite, weather
 from domains.lidar.baselines import turn_baselines
-from domains.lidar.clouds import ending, is_packed
+from domains.lidar.cloud_files import ending, is_packed
 from domains.lidar.degradations import REFLECTED
 from domains.lidar.ranges import Encoding, RangeCode
 from domains.lidar.sequences import split_sequences
