@@ -104,7 +104,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["run", "sonar/selfsupervised", "--stages.0.objective.level", "-1"],
             r"level -1.0, .*; set --stages.0.objective.level\.$",
         ),
-        (["run", "faces/celeba64", "--smoke", "--model.depth", "2"], "layer 3 of a discriminator of 3"),
         (["run", "faces/denoise", "--model.depth", "9"], "a depth of 9 for signals of size"),
         (["run", "faces/denoise", "--device", "mps"], "no device 'mps' here; expected one of auto, cpu.*--device"),
         (["run", "generic", "--domain", "fases"], "unknown domain 'fases'.*did you mean 'faces'"),
@@ -134,6 +133,23 @@ def test_a_mistake_is_one_line(words, said, capsys, tmp_path, monkeypatch) -> No
 def test_what_judging_is_told_is_looked_at_before_the_training(flags, said, capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert said in failed(capsys, *flags, "--smoke")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ["--stages.1.objective.layer", "9"],
+            r"layer 9 of a discriminator of 4; .* set --stages\.1\.objective\.layer\.",
+        ),
+        (["--stages.1.training.surrogates", ".5"], "new phases need whole .* set --stages.1.training.surrogates 0"),
+    ],
+)
+def test_a_mistake_in_the_last_stage_is_found_before_the_first(flags, said, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = failed(capsys, "run", "faces/celeba64-small", "--smoke", *flags)
+    assert re.search(said, line), line
     assert not (tmp_path / "runs").exists()
 
 
@@ -304,6 +320,13 @@ def test_what_a_domain_raises_of_a_file_is_said_as_it_is(run, tmp_path, capsys, 
     picture = pictures(tmp_path / "p", 1) / "000.jpg"
     line = failed(capsys, "restore", run, picture, "--out", out)
     assert line == f"vaegan: error: {out / '000.jpg'}: No space left on device."
+    assert not (tmp_path / "new").exists()
+
+    def write_some(self: Faces, recording: Recording, path: Path) -> Path:
+        raise OSError(28, "No space left on device")  # as of an open file, which nobody names
+
+    monkeypatch.setattr(Faces, "write", write_some)
+    assert failed(capsys, "restore", run, picture, "--out", out) == f"vaegan: error: {out}: No space left on device."
     assert not (tmp_path / "new").exists()
 
 

@@ -52,6 +52,21 @@ def test_what_is_broken_off_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [place]
 
 
+def test_a_full_disk_is_said_of_the_file_that_was_to_be(tmp_path: Path) -> None:
+    place = tmp_path / "turn.bin"
+    for named in (None, "scratch", "/proc/other"):
+
+        def fill(named: str | None = named) -> None:
+            with complete(place) as scratch:
+                raise OSError(28, "No space left on device", str(scratch) if named == "scratch" else named)
+
+        with pytest.raises(OSError, match="No space") as caught:
+            fill()
+        assert caught.value.errno == 28
+        assert caught.value.filename == (named if named == "/proc/other" else str(place))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_in_a_folders_place_is_named(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_text("in the way")

@@ -25,13 +25,17 @@ def complete(path: Path) -> Iterator[Path]:
     What stood at ``path`` stays until then, and whatever went wrong, nothing else stays behind. The folder is made.
 
     Raises:
-        OSError: where folder or file cannot be written.
+        OSError: where folder or file cannot be written; it names ``path``, which those of a full disk do not.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         yield scratch
         os.replace(scratch, path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(scratch), scratch):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -95,6 +95,8 @@ def _under_their_last_names(scratch: str, out: str) -> Iterator[None]:
         except OSError as error:
             if error.filename is not None:
                 error.filename = str(error.filename).replace(scratch, out)
+            elif error.errno is not None:  # of a full disk
+                error.filename = out
             raise
         finally:
             said = [(str(warning.message).replace(scratch, out), warning.category) for warning in told]

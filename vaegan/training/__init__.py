@@ -4,7 +4,7 @@ from vaegan.training.config import Adam, OptimizerConfig, Precision, RMSProp, Tr
 from vaegan.training.ema import AveragedWeights
 from vaegan.training.feed import Feed
 from vaegan.training.log import Log
-from vaegan.training.loop import Monitor, TrainState, available_device, fit, make_fabric
+from vaegan.training.loop import Monitor, TrainState, available_device, fit, make_fabric, rehearse
 
 __all__ = [
     "Adam",
@@ -20,4 +20,5 @@ __all__ = [
     "available_device",
     "fit",
     "make_fabric",
+    "rehearse",
 ]

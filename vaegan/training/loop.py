@@ -136,7 +136,8 @@ def fit(
     state.done = progress >= 1.0
     if state.done:
         return state
-    _rehearse(model, objective, feed, fabric)
+    if feed.batch == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        rehearse(model, objective, feed, fabric)
     chief = fabric.is_global_zero
     log = Log(folder / "log" if folder and chief else None, console if chief else None, title)
     log.history, log.warnings = state.history, state.warnings
@@ -205,20 +206,17 @@ def _has_bf16(accelerator: str) -> bool:
     return False
 
 
-def _rehearse(model: Model, objective: Objective, feed: Feed, fabric: Fabric) -> None:
-    """Takes a first step with a copy of the model where batch norm could lack a second value of a channel.
-
-    Whether it does depends on sizes and on what the objective asks for; a step tells, before anything is written.
+def rehearse(model: Model, objective: Objective, feed: Feed, fabric: Fabric) -> None:
+    """Takes a first step with a copy of the model: what an objective refuses is found before anything is written.
 
     Raises:
-        UserError: where it does.
+        UserError: for what the objective asks of the model in vain, and for batch norm over batches of one item where a
+            channel has a single value.
     """
-    if feed.batch > 1 or not any(isinstance(module, _BatchNorm) for module in model.modules()):
-        return
     batch, generator = feed(0, 0.0)
     try:
-        with fabric.autocast():
-            objective.backward(copy.deepcopy(model), batch, generator)
+        with torch.random.fork_rng(), fabric.autocast():
+            objective.backward(copy.deepcopy(model).to(fabric.device).train(), batch, generator)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

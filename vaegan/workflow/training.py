@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from vaegan.models.latent import LatentModel
 from vaegan.objectives.base import check_players
 from vaegan.recipe import Recipe, Stage, data_sets, identity
 from vaegan.run import RUNS, Run, recipe_json, save
-from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric
+from vaegan.training import Feed, Log, Monitor, TrainState, available_device, fit, make_fabric, rehearse
 from vaegan.workflow.finishing import learn_extras
 from vaegan.workflow.memory import PeakMemory
 from vaegan.workflow.opening import check_sets, check_tools, tell_about
@@ -82,8 +84,9 @@ def train(
     for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
         build(condition, recipe.domain.on_split("test").degradations())
     degradation = recipe.degradation()  # likewise: it refuses what cannot be built
-    for stage in recipe.stages:
-        stage.objective.check(degradation)
+    for number, stage in enumerate(recipe.stages):
+        with _of_stage(number):
+            stage.objective.check(degradation)
     sha = data["train"].fingerprint
     classes = _classes(recipe, data["train"])
     torch.manual_seed(recipe.stages[0].training.seed)
@@ -101,6 +104,8 @@ def train(
         begun.start(model)
         begun.check_unseen(data["test"], console if chief else None)
     origin = {} if begun is None else {"pretrained": begun.describe()}
+    if not (folder / "model" / "model.safetensors").is_file():
+        _rehearse_stages(recipe, model, data["train"], device, classes)
     if chief:
         _claim(folder, name, recipe, mine, origin)
     memory = PeakMemory()
@@ -115,6 +120,28 @@ def train(
         _keep(run, {**_history(states, data), **held, "sha256": sha, **origin})
     make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
+
+
+def _rehearse_stages(recipe: Recipe, model: Model, data: SignalSet, device: str, classes: int) -> None:
+    """A step of every stage, with a copy of the model: the last stage's mistake is not found after the first's hours."""
+    for number, stage in enumerate(recipe.stages):
+        fabric = make_fabric(device, stage.training.precision)
+        few = 2 * fabric.world_size + stage.training.batch % fabric.world_size  # what cannot be shared is refused too
+        small = replace(stage, training=replace(stage.training, batch=min(stage.training.batch, few)))
+        part = data.take(range(min(len(data), few)))
+        with _of_stage(number):
+            feed = _feed(small, part, recipe.domain, recipe.degradation(), fabric, classes)
+            rehearse(model, stage.objective, feed, fabric)
+
+
+@contextmanager
+def _of_stage(number: int) -> Iterator[None]:
+    """A mistake by the flags of its stage: a configuration does not know which one it belongs to."""
+    try:
+        yield
+    except UserError as error:
+        mend = re.sub(r"(?:--stages\.N\.)?\b(objective|training)\.", rf"--stages.{number}.\1.", error.mend)
+        raise type(error)(error.found, expected=error.expected, mend=mend) from error
 
 
 def _keep(run: Run, history: Mapping[str, Any]) -> None:
