@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from rich.console import Console
 
 from vaegan import plugins
@@ -148,6 +149,18 @@ class Labelled(Waves):
     def dataset(self, split: Split) -> SignalSet:
         data = super().dataset(split)
         return replace(data, labels=np.arange(len(data)) % 2, class_names=("a", "b"))
+
+
+def test_two_processes_do_not_train_one_run(tmp_path: Path) -> None:
+    recipe = recipe_on(Waves(), "noise sigma=0.1")
+    (tmp_path / "state").mkdir()
+    held = FileLock(tmp_path / "state" / "lock")
+    with held, pytest.raises(UserError, match=r"trained by another process; .*wait for it, or set --out to another"):
+        train("waves", recipe, out=tmp_path, device="cpu")
+    assert [path.name for path in tmp_path.rglob("*")] == ["state", "lock"]
+    assert train("waves", recipe, out=tmp_path, device="cpu").folder == tmp_path
+    with held:  # and it is let go of
+        pass
 
 
 def test_a_model_that_takes_no_notice_of_classes_is_not_trained_by_them(tmp_path: Path) -> None:

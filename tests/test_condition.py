@@ -143,6 +143,8 @@ def test_chains_become_a_composition_in_order() -> None:
         ("noise sigma=", "cannot read 'sigma='"),
         ("noise =3", "cannot read '=3'"),
         ("noise sigma=1/0", "1/0 in the condition 'noise sigma=1/0' divides by zero"),
+        ("noise sigma=1e999", "1e999 in the condition 'noise sigma=1e999'; expected a number up to 1.8e+308."),
+        (f"noise sigma={'9' * 5000}", "; expected a number up to 1.8e+308."),
         ("noise sigma=60/255..5/255", "expected (low, high)"),
         ("noise sigma=-1", "the condition 'noise sigma=-1': GaussianNoise got -1; expected values in [0, inf]"),
         ("noise sigma=nan", "noise got sigma='nan'"),

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from vaegan.degradation.base import Degradation
 from vaegan.degradation.compose import Compose
@@ -112,13 +114,14 @@ def _parse_value(text: str, condition: str) -> tuple[Value, bool]:
 
 
 def _number(text: str, condition: str) -> int | float:
-    if _INTEGER.fullmatch(text):
-        return int(text)
     numerator, _, denominator = text.partition("/")
     try:
-        return float(numerator) / float(denominator or 1)
+        value = float(numerator) / float(denominator or 1)
     except ZeroDivisionError:
         raise UserError(f"{text} in the condition {condition!r} divides by zero") from None
+    if not isfinite(value):
+        raise UserError(f"{text} in the condition {condition!r}", expected=f"a number up to {sys.float_info.max:.1e}")
+    return int(text) if _INTEGER.fullmatch(text) else value
 
 
 def _scaled(value: Value, unit: str, condition: str) -> Value:

@@ -7,13 +7,14 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from rich.console import Console
 
@@ -107,18 +108,23 @@ def train(
     if not (folder / "model" / "model.safetensors").is_file():
         _rehearse_stages(recipe, model, data["train"], device, classes)
     if chief:
-        _claim(folder, name, recipe, mine, origin)
-    memory = PeakMemory()
-    states, before = _train_stages(name, recipe, model, data, folder, device, classes, console)
-    peak = memory.mib()
-    run = Run(folder, name, recipe, model.eval())
-    if chief:
-        run = replace(run, extras=learn_extras(model, recipe, data, before))
-        if not any(state.moved for state in states):  # of what was not trained now, an earlier sitting knows the peak
-            peak = _peak_before(folder, peak)
-        held = {} if peak is None else {"peak_memory_mib": peak}
-        _keep(run, {**_history(states, data), **held, "sha256": sha, **origin})
-    make_fabric(device, recipe.stages[-1].training.precision).barrier()
+        _check_same(folder, mine)
+    with _alone(folder) if chief else nullcontext():
+        if chief:
+            _claim(folder, name, recipe, mine, origin)
+        memory = PeakMemory()
+        states, before = _train_stages(name, recipe, model, data, folder, device, classes, console)
+        peak = memory.mib()
+        run = Run(folder, name, recipe, model.eval())
+        if chief:
+            run = replace(run, extras=learn_extras(model, recipe, data, before))
+            if not any(
+                state.moved for state in states
+            ):  # of what was not trained now, an earlier sitting knows the peak
+                peak = _peak_before(folder, peak)
+            held = {} if peak is None else {"peak_memory_mib": peak}
+            _keep(run, {**_history(states, data), **held, "sha256": sha, **origin})
+        make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
 
 
@@ -228,8 +234,8 @@ def _adversarial(stage: Stage) -> bool:
     return "discriminator" in stage.objective.players
 
 
-def _claim(folder: Path, name: str, recipe: Recipe, mine: str, origin: Mapping[str, Any]) -> None:
-    """Makes the run's folder, or checks that it holds the same run."""
+def _check_same(folder: Path, mine: str) -> None:
+    """Looks whether a folder that holds a run holds this one."""
     if (folder / "recipe.json").is_file() and ((folder / "state").exists() or (folder / "model").exists()):
         known = read_json(folder / "recipe.json")
         if known.get("id") not in (None, mine):
@@ -238,7 +244,36 @@ def _claim(folder: Path, name: str, recipe: Recipe, mine: str, origin: Mapping[s
                 expected="an empty folder, or the same run to resume",
                 mend="set --out to another folder",
             )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps a second process from training the same run; the lock ends with its process, however that ends.
+
+    Raises:
+        UserError: where another process trains it.
+    """
     make_folder(folder)
+    lock = FileLock(folder / "state" / "lock")
+    try:
+        (folder / "state").mkdir(exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"{folder} is being trained by another process",
+            expected="one process at a time",
+            mend="wait for it, or set --out to another folder",
+        ) from error
+    except (OSError, NotImplementedError):  # a disk that knows no locks
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _claim(folder: Path, name: str, recipe: Recipe, mine: str, origin: Mapping[str, Any]) -> None:
+    """Writes whose the run's folder is."""
     try:
         recipe_json(name, recipe, folder, mine, **origin)
     except OSError as error:
