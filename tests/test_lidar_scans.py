@@ -231,6 +231,10 @@ def test_bad_files_are_named(tmp_path) -> None:
     (tmp_path / "cut.log").write_text("FLASER 181 1.0 2.0 3.0\n")
     with pytest.raises(DataError, match="line 1 holds 3 ranges of 181"):
         domain.read(tmp_path / "cut.log")
+    whole = log_line(np.linspace(1.0, 5.0, 181))
+    (tmp_path / "middle.log").write_text(f"{whole}\n{whole[:300]}\n{whole}\n")
+    with pytest.raises(DataError, match=r"line 2 holds \d+ ranges of 181; expected a whole line"):
+        domain.read(tmp_path / "middle.log")
     (tmp_path / "other.log").write_text("ODOM 1 2 3\n")
     with pytest.raises(DataError, match="holds no laser scan"):
         domain.read(tmp_path / "other.log")
@@ -266,6 +270,18 @@ def test_bad_files_are_named(tmp_path) -> None:
         domain.read(tmp_path / "none.log")
     with pytest.raises(UserError, match="encoding 'cubic'"):
         PlanarScans(encoding="cubic")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("length", [9, 13, 300])
+def test_a_log_that_breaks_off_in_its_last_line_is_read_and_the_line_kept(length: int, tmp_path: Path) -> None:
+    whole = log_line(np.linspace(1.0, 5.0, 181))
+    text = f"{whole}\n{whole}\n{whole[:length]}"
+    (tmp_path / "off.log").write_text(text)
+    domain = PlanarScans()
+    with pytest.warns(UserWarning, match=r"off\.log, line 3.*: the log breaks off there; it stays as it is"):
+        recording = domain.read(tmp_path / "off.log")
+    assert len(recording.signals) == 2
+    assert domain.write(recording, tmp_path / "back.log").read_text() == text
 
 
 def test_what_is_no_number_in_a_log_stays_what_it_is(tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,11 @@ class Log:
 def read_log(path: Path) -> Log:
     """Reads a log, ``.gz`` or plain.
 
+    A recorder that is switched off breaks off in a line: where the last one is no whole scan and has no line feed, that is
+    told of by a warning, and the line stays as it is.
+
     Raises:
-        DataError: when it cannot be read, is cut off, or holds no scan.
+        DataError: when it cannot be read, a line before is cut off, or it holds no scan.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
@@ -58,7 +62,12 @@ def read_log(path: Path) -> Log:
     found = []
     for row, line in enumerate(lines):
         if _BEGINS.match(line):
-            found.append((row, *_scan(line, f"{path}, line {row + 1}")))
+            try:
+                found.append((row, *_scan(line, f"{path}, line {row + 1}")))
+            except DataError as error:
+                if not found or row < len(lines) - 1:
+                    raise
+                warnings.warn(f"{error.found}: the log breaks off there; it stays as it is", UserWarning, stacklevel=2)
     if not found:
         raise DataError(
             f"{path} holds no laser scan in {len(lines) - (not lines[-1])} lines",
