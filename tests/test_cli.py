@@ -82,6 +82,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             r"2.0; .*; set --model\.networks\.dropout\.$",
         ),
         (["train", "faces/denoise", "--inception", "w.pth"], "unknown flag --inception"),
+        (["train", "eeg/denoise", "--domain.split", "test"], "unknown flag --domain.split"),
+        (["train", "eeg/denoise", "--domain.rate", "-1"], r"at -1 Hz; .* or --domain.rate\.$"),
         (["run", "eeg/denoise", "--inception", "w.pth"], "Inception-v3 for signals of 1 channels and 1 axes"),
         (["run", "faces/denoise", "--evaluation.seed", "-1"], "seed is -1; expected at least 0; set --evaluation.seed"),
         (

@@ -99,7 +99,9 @@ class EEG(Domain):
             )
         if self.samples < 8 or not self.full_scale > 0:
             raise UserError(
-                f"windows of {self.samples} samples, {self.full_scale} V", expected="at least 8 samples, above 0 V"
+                f"windows of {self.samples} samples, {self.full_scale} V",
+                expected="at least 8 samples, above 0 V",
+                mend="set --domain.samples or --domain.full-scale",
             )
 
     @property

@@ -18,9 +18,7 @@ def overridden(options: argparse.Namespace, recipe: Any, rest: list[str]) -> Any
     import tyro
 
     program = f"vaegan {options.command} {options.recipe}"
-    # A domain that is no dataclass has a constructor of its own, of which --data is the only argument known.
-    kind = type(recipe) if is_dataclass(recipe.domain) else _without_domain(type(recipe))
-    default = recipe if kind is type(recipe) else kind(**{f.name: getattr(recipe, f.name) for f in fields(kind)})
+    kind, default = _settable(recipe)
     if options.wants_help:
         print(options.parser.format_help())
         tyro.cli(kind, default=default, args=["--help"], prog=program)
@@ -38,7 +36,10 @@ def overridden(options: argparse.Namespace, recipe: Any, rest: list[str]) -> Any
         raise _complaint(said.getvalue(), known, program) from stop
     except UserError as error:
         raise _as_typed(error, rest) from error
-    return replace(recipe, **{f.name: getattr(changed, f.name) for f in fields(kind)})
+    own = _values(changed, kind)
+    if "domain" in own and not isinstance(changed.domain, type(recipe.domain)):
+        own["domain"] = replace(recipe.domain, **_values(changed.domain, type(changed.domain)))
+    return replace(recipe, **own)
 
 
 def _as_typed(error: UserError, rest: list[str]) -> UserError:
@@ -64,11 +65,33 @@ def _complaint(said: str, known: set[str], program: str) -> UserError:
     return UserError(f"{program}: {text or 'bad arguments'}", mend=f"see `{program} --help`")
 
 
-def _without_domain(kind: type) -> type:
-    hints = get_type_hints(kind)
-    return make_dataclass(
-        kind.__name__, [(f.name, hints[f.name]) for f in fields(kind) if f.name != "domain"], frozen=True
-    )
+def _settable(recipe: Any) -> tuple[type, Any]:
+    """A recipe with the fields that flags can give, and its class.
+
+    A domain that is no dataclass has a constructor of its own, of which --data is the only argument known. Of one that is,
+    fields that hold what a run keeps (its assets) are left out.
+    """
+    kind, domain = type(recipe), recipe.domain
+    if not is_dataclass(domain):
+        part = _part(kind, "domain")
+        return part, part(**_values(recipe, part))
+    held = [f.name for f in fields(domain) if f.metadata.get("asset")]
+    if not held:
+        return kind, recipe
+    options = _part(type(domain), *held)
+    part = _part(kind, domain=options)
+    return part, part(**{**_values(recipe, part), "domain": options(**_values(domain, options))})
+
+
+def _part(kind: type, *without: str, **types: type) -> type:
+    """A dataclass of the same fields, but for some that are left out and some of other types; its words are the help."""
+    hints = {**get_type_hints(kind), **types}
+    kept = [(f.name, hints[f.name]) for f in fields(kind) if f.name not in without]
+    return make_dataclass(kind.__name__, kept, frozen=True, namespace={"__doc__": kind.__doc__})
+
+
+def _values(config: Any, kind: type) -> dict[str, Any]:
+    return {f.name: getattr(config, f.name) for f in fields(kind)}
 
 
 def flags_of(text: str) -> set[str]:

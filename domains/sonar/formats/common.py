@@ -150,12 +150,20 @@ def to_samples(echo: Array, like: Array, scale: float) -> Array:
 
     An amplitude holds 24 bits: a sample of 32 would not come back from it.
     """
+    kept = np.empty(like.shape, like.dtype)  # in the file's own order of bytes
+    new, old, out = echo.reshape(-1), like.reshape(-1), kept.reshape(-1)
+    for start in range(0, old.size, _BLOCK):  # a survey is not held a fourth time
+        part = slice(start, start + _BLOCK)
+        out[part] = _block_of_samples(new[part], old[part], scale)
+    return kept
+
+
+def _block_of_samples(echo: Array, like: Array, scale: float) -> Array:
     same = np.isnan(echo) | (echo == to_echo(like, scale))
     values = np.where(same, 0.0, echo) * scale
     if like.dtype.kind != "f":
         values = np.rint(np.clip(values, 0, min(scale, np.iinfo(like.dtype).max)))
-    kept: Array = np.where(same, like, values.astype(like.dtype))
-    return kept.astype(like.dtype, copy=False)  # in the file's own order of bytes
+    return np.where(same, like, values.astype(like.dtype))
 
 
 def read_bytes(path: Path) -> bytes:
