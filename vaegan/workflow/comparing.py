@@ -203,7 +203,7 @@ def _entrant(name: str, data: Path | None, minutes: float | None, smoke: bool, d
 
 
 def _named(entrants: Sequence[Entrant]) -> dict[str, Entrant]:
-    """Those compared by their recipe's name, with the folder's where two are of one recipe, and its path where that is one too.
+    """Entrants by their recipe's name, with the folder's where two are of one recipe, and its path where that is one too.
 
     Raises:
         UserError: for the same run twice.

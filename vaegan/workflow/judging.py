@@ -63,8 +63,8 @@ class Findings:
 
 
 ONE_SIDED = (
-    "draws of different models were compared by no features: the domain has none, and the discriminator of one of them would "
-    f"be no fair judge; for pictures `{EXTRA}` brings a network that is"
+    "draws of different models were compared by no features: the domain has none, and the discriminator of one of them "
+    f"would be no fair judge; for pictures `{EXTRA}` brings a network that is"
 )
 PRIVATE = "<p>They were left out, so that this page may be shared where the data may not.</p>"
 

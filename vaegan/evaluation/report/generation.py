@@ -169,9 +169,9 @@ def _interpolation(found: Generation) -> str:
     drawn = [found.draw(np.asarray(row)) for row in rows]
     figures = [figure(_path(row, i), "") for i, row in enumerate(drawn)]
     whose = f" of {escape(found.interpolated)}" if found.interpolated else ""
-    intro = f"<p>Straight lines through the latent space{whose}, each from one test item to another, decoded step by step.</p>"
+    lines = f"Straight lines through the latent space{whose}, each from one test item to another"
     paths = gallery(figures, f"{layout_of(drawn[0][0])} paths")
-    return f"<h3>From one item to another</h3>{intro}{paths}"
+    return f"<h3>From one item to another</h3><p>{lines}, decoded step by step.</p>{paths}"
 
 
 def _path(row: Any, i: int) -> list[Cell]:
