@@ -66,6 +66,7 @@ def train(
         DataError: where the ``pretrained`` run has learned from test items.
     """
     available_device(device)
+    memory = PeakMemory()
     out = None if out is None else Path(out)
     if out is not None:  # a mistake is better found before the data are read
         check_folder(out)
@@ -94,7 +95,7 @@ def train(
         _rehearse_stages(recipe, model, data["train"], device, classes)
     if chief:
         _claim(folder, name, recipe, mine, origin)
-    memory = PeakMemory()
+    memory.begin()
     states, before = _train_stages(name, recipe, model, data, folder, device, classes, console)
     peak = memory.mib()
     run = Run(folder, name, recipe, model.eval())
