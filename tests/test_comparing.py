@@ -165,3 +165,10 @@ def test_draws_of_several_are_judged_by_no_one_s_own_discriminator(tmp_path, mon
     section = generation_section(found.numbers, found, ["a", "b"])
     assert "no fair judge" in section and "latent space of a," in section
     assert [one.name for one in judging.extractors_of(runs["a"], None)] == ["discriminator"], "of a run alone"
+
+
+def test_a_study_is_not_of_runs_of_another_kind(tmp_path, capsys) -> None:
+    runs = [str(untrained(tmp_path / f"run{i}", "sonar/despeckle")) for i in range(2)]
+    assert main(["compare", *runs, "--study", "digits", "--out", str(tmp_path / "page")]) == 2
+    assert "expected Digits; leave --study out" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()

@@ -108,6 +108,8 @@ def compare(
     # Whatever keeps them from being compared is found before the first of them trains for its hours.
     entrants = _named([_entrant(name, data, minutes, smoke, device) for name in names])
     _check_alike(entrants)
+    if known is not None:
+        _check_studied(str(study), known, next(iter(entrants.items())))
     folder = out or COMPARISONS / (study or "-".join(name.replace("/", "-") for name in entrants)[:100])
     check_folder(folder)
     runs = {
@@ -261,6 +263,22 @@ def _check_alike(entrants: Mapping[str, Entrant]) -> None:
             f"the runs were trained on different data ({told})",
             expected="one training split for all",
             mend="train them on the same --data",
+        )
+
+
+def _check_studied(study: str, known: Study, entrant: tuple[str, Entrant]) -> None:
+    """A study's title, measures and published numbers are about signals of one kind.
+
+    Raises:
+        UserError: for runs of another kind than the study's own recipes.
+    """
+    (name, own), recipes = entrant, plugins.recipes()
+    kinds = {type(recipes[recipe].domain) for recipe in known.recipes if recipe in recipes}
+    if kinds and type(own.recipe.domain) not in kinds:
+        raise UserError(
+            f"the study {study!r} with {name}, whose signals are {type(own.recipe.domain).__name__}",
+            expected=" or ".join(sorted(kind.__name__ for kind in kinds)),
+            mend="leave --study out, or compare runs of its kind",
         )
 
 
