@@ -22,15 +22,25 @@ from domains.digits.classifier import DigitFeatures
 from vaegan.drawing import grid
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
-from vaegan.files import write_json
+from vaegan.files import make_folder, write_json
 from vaegan.metrics.generation import frechet_distance, precision_recall
 from vaegan.models import DCGANConfig
 from vaegan.models.dcgan import DCGAN
-from vaegan.objectives import GANObjective
+from vaegan.objectives import Batch, GANObjective
 from vaegan.training import Adam, Feed, TrainingConfig, fit, make_fabric
 
 COLLAPSED = 0.05
 """Recall below which a generator counts as collapsed: its draws reach one real digit in twenty at most."""
+
+
+class _Onward(Feed):
+    """A feed that goes on where an earlier part of the training left it: ``begun`` batches are behind it."""
+
+    begun = 0
+
+    def __call__(self, step: int, progress: float) -> tuple[Batch, torch.Generator]:
+        """The batch of a step of this part."""
+        return super().__call__(step + self.begun, progress)
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ def run(
     torch.manual_seed(0)
     model = case.model.build(data.spec)
     fabric = make_fabric("cpu")
-    feed = Feed(train, data.to_model, None, batch=batch, device=fabric.device)
+    feed = _Onward(train, data.to_model, None, batch=batch, device=fabric.device)
     curve = []
     done = 0
     for part in range(1, looks + 1):
@@ -97,14 +107,13 @@ def run(
             samples=samples * part // looks - done, cpu_minutes=1e9, batch=batch, schedule="constant", warmup=0.0,
             ema=0.0, clip=0.0, optimizer=Adam(lr=2e-4, beta1=0.5, beta2=0.999), log_every=50,
         )  # fmt: skip
-        begun = done // batch
-        state = fit(model, case.objective, lambda step, p, b=begun: feed(step + b, p), config, fabric=fabric)  # type: ignore[arg-type,misc]
+        feed.begun = done // batch
+        state = fit(model, case.objective, feed, config, fabric=fabric)
         done += state.samples
         curve.append({"samples": done, **look(model, real, n)})
     if pictures is not None:
         with torch.no_grad():
             shown = model.eval().sample(64, generator=torch.Generator().manual_seed(0)).float().clamp(-1, 1)
-        pictures.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(grid(data.draw(data.to_physical(shown).numpy()), columns=16)).save(pictures)
     alive = [point["samples"] for point in curve if point["recall"] >= COLLAPSED]
     collapsed = curve[-1]["recall"] < COLLAPSED
@@ -130,13 +139,21 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--only", default="", help="nets whose name holds this; without it all")
     parser.add_argument("--n", type=positive, default=1000, help="draws looked at, in hundreds")
     options = parser.parse_args(arguments)
+    if options.samples < options.looks * options.batch:
+        raise UserError(
+            f"{options.samples} samples for {options.looks} looks in batches of {options.batch}",
+            expected=f"at least a batch before each look, {options.looks * options.batch} samples",
+            mend="set --samples, --looks or --batch",
+        )
+    if min(options.layers) < 0:
+        raise UserError(f"{min(options.layers)} added layers", expected="0 or more", mend="set --layers")
     found: dict[str, Any] = {"environment": environment(), "options": {k: str(v) for k, v in vars(options).items()}}
     every = cases(options.width, options.discriminator_width, options.layers)
     chosen = {name: case for name, case in every.items() if options.only in name}
     if not chosen:
         known = "; ".join(every)
         raise UserError(f"no net's name holds {options.only!r}", expected=f"a part of {known}", mend="set --only")
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     for name, case in chosen.items():
         picture = options.out / f"{name.replace(', ', '-').replace(' ', '-').replace('(', '').replace(')', '')}.png"
         found[name] = run(

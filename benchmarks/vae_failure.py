@@ -21,7 +21,7 @@ from vaegan import plugins
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.evaluator import evaluate_restoration
-from vaegan.files import write_json
+from vaegan.files import check_file, write_json
 from vaegan.metrics.rescaled import MAX_RESCALED
 from vaegan.models import Model, UNetVAEConfig
 from vaegan.objectives import Batch, UNetVAEObjective
@@ -128,6 +128,8 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(
             f"unknown variants {sorted(unknown)}", expected=f"some of {'; '.join(VARIANTS)}", mend="set --only"
         )
+    if options.out is not None:
+        check_file(options.out)
     recipe: Recipe = plugins.recipes()[RECIPE].with_data(options.data)
     rows: dict[str, Any] = {}
     for name in options.only or VARIANTS:

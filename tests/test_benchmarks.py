@@ -15,6 +15,7 @@ from benchmarks import step
 from benchmarks.__main__ import BENCHMARKS, main
 from vaegan.errors import UserError
 from vaegan.models import LarsenConfig
+from vaegan.training import Feed
 
 needs_peer = pytest.mark.skipif(
     importlib.util.find_spec("pythae") is None, reason="pythae is not installed: pip install 'vaegan[bench]'"
@@ -172,3 +173,46 @@ def test_the_oracle_knows_what_spectra_can_tell() -> None:
     # What lies elsewhere in the spectrum is taken out whole; of what lies in the same bin half of the amplitude stays.
     np.testing.assert_allclose(wiener(x, x + 3 * apart, 1), x, atol=1e-9)
     np.testing.assert_allclose(wiener(x[0], x[0] + alike, 1), (x[0] + alike) / 2, atol=1e-9)
+
+
+TINY_NETS = ("--width", "4", "--discriminator-width", "4", "--layers", "0", "--batch", "8", "--n", "100")
+
+
+def test_added_layers_are_studied_in_parts_of_one_training(tmp_path, monkeypatch) -> None:
+    from benchmarks import depth
+
+    seen: list[int] = []
+    call = Feed.__call__
+
+    def counted(self: Feed, step: int, progress: float) -> object:
+        seen.append(step)
+        return call(self, step, progress)
+
+    monkeypatch.setattr(Feed, "__call__", counted)
+    out = tmp_path / "with space"
+    depth.main(["--samples", "48", "--looks", "3", *TINY_NETS, "--only", "R1", "--out", str(out)])
+    assert seen == [0, 1, 2, 3, 4, 5], "no batch twice"
+    found = json.loads((out / "depth.json").read_text())["0 added, R1"]
+    assert [point["samples"] for point in found["curve"]] == [16, 32, 48]
+    assert (out / "0-added-R1.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--samples", "47", "--looks", "6"], "at least a batch before each look, 48 samples"),
+        (["--layers", "-1"], "-1 added layers; expected 0 or more; set --layers"),
+    ],
+)
+def test_a_study_of_depth_that_cannot_be_is_one_line(words, said, tmp_path, capsys) -> None:
+    assert main(["depth", *TINY_NETS, *words, "--out", str(tmp_path / "d")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize(("name", "below"), [("depth", ""), ("vae_failure", "x.json")])
+def test_a_benchmark_s_out_that_cannot_be_written_is_one_line(name, below, tmp_path, capsys) -> None:
+    blocked = tmp_path / "afile"
+    blocked.write_text("in the way")
+    assert main([name, "--out", str(blocked / below)]) == 2
+    assert f"{blocked} is a file" in capsys.readouterr().err.replace("which is a file", f"{blocked} is a file")

@@ -259,7 +259,7 @@ def test_out_that_is_a_file_is_named_before_any_work(run, tmp_path, capsys, monk
 
     for module, name in (
         ("vaegan.workflow.training", "data_sets"),
-        ("vaegan.workflow.comparing", "_opened"),
+        ("vaegan.workflow.comparing", "_entrant"),
         ("vaegan.run", "Run.restore"),
         ("vaegan.run", "Run.sample"),
         ("vaegan.run", "Run.edit"),

@@ -180,5 +180,10 @@ def test_without_the_training_split_there_is_no_word_about_memorisation() -> Non
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(UserError, match=r"set --evaluation\.samples"):
         judge(1, honest=honest)
-    with pytest.raises(UserError, match="no extractor"):
-        evaluate_generation({"a": honest}, DOMAIN, None, DOMAIN.dataset("test"), (), n=5, seed=0)
+
+
+def test_without_an_extractor_draws_are_shown_and_nothing_is_measured() -> None:
+    found = evaluate_generation({"a": honest}, DOMAIN, DOMAIN.dataset("train"), DOMAIN.dataset("test"), (), n=5, seed=0)
+    assert found.numbers == {"a": {}}
+    assert found.samples["a"].shape == (5, *DOMAIN.spec.shape)
+    assert found.nearest is None and found.notes == ()

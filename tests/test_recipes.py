@@ -15,7 +15,8 @@ from vaegan.cli import main
 from vaegan.errors import UserError
 from vaegan.recipe import Recipe, from_json, identity, to_json
 from vaegan.training.state import load_tensors
-from vaegan.workflow.memory import PeakMemory
+from vaegan.workflow import memory
+from vaegan.workflow.memory import STATUS, PeakMemory
 
 NAMES = sorted(plugins.recipes())
 ROOT = Path(__file__).parents[1]
@@ -116,6 +117,28 @@ def test_more_training_of_an_early_stage_starts_the_later_ones_again(tmp_path, c
     info = [load_tensors(out / "state" / f"stage-{k}" / "state.safetensors")[1] for k in (1, 2)]
     assert [part["samples"] for part in info] == [48, 32]
     assert info[1]["history"][0]["samples"] <= 32
+
+
+@pytest.mark.skipif(not STATUS.is_file(), reason="only Linux tells, and forgets, the peak of a process")
+def test_what_an_earlier_training_left_behind_is_not_a_later_one_s_memory(monkeypatch) -> None:
+    monkeypatch.setattr(PeakMemory, "_fresh", None)
+    first = PeakMemory()
+    first.begin()
+    left = np.ones(2**25)  # 256 MiB, such as a model that is compared
+    assert first.mib() is not None and 250 < first.mib() - PeakMemory._fresh < 400
+    second = PeakMemory()
+    second.begin()
+    assert second.mib() == pytest.approx(PeakMemory._fresh, abs=50)
+    more = np.ones(2**24)
+    assert second.mib() - PeakMemory._fresh == pytest.approx(128, abs=50)
+    assert len(left) > len(more)
+
+
+def test_where_the_system_cannot_forget_a_peak_a_later_training_tells_none(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "nothing")
+    monkeypatch.setattr(PeakMemory, "_fresh", None)
+    assert PeakMemory().mib() == memory.peak_memory_mib()
+    assert PeakMemory().mib() is None
 
 
 def test_the_memory_that_training_took_outlives_a_sitting_without_any(tmp_path, monkeypatch) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.reports import Page, entry
+from vaegan.evaluation.report import charts
 from vaegan.evaluation.report.charts import Series, band, chart, curve
 from vaegan.evaluation.report.generation import generation_section
 from vaegan.evaluation.report.markup import definitions, duration, number
@@ -46,6 +47,19 @@ def test_small_ticks_are_not_rounded_to_their_neighbours() -> None:
     drawn = chart("t", [Series("s", [(0.0, 0.0), (1.9e-4, 1.9e-4)])], x="x", y="y", words="w")
     places = re.findall(r'y="([\d.]+)" text-anchor="end">([^<]+)<', drawn)
     assert [words for _, words in places] == ["0", "5e−5", "1e−4", "1.5e−4", "2e−4"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (25.0, 25.04, ["25", "25.01", "25.02", "25.03", "25.04"]),
+        (12_360.0, 12_362.0, ["12.36k", "12.3605k", "12.361k", "12.3615k", "12.362k"]),
+        (1_234.0, 1_234.39, ["1234", "1234.1", "1234.2", "1234.3", "1234.4"]),
+        (0.0, 4e-9, ["0", "1e−9", "2e−9", "3e−9", "4e−9"]),
+    ],
+)
+def test_ticks_that_lie_close_are_told_apart(low: float, high: float, words: list[str]) -> None:
+    assert charts._tick_words(charts._ticks(low, high)) == words
 
 
 def test_labels_of_dots_cover_neither_each_other_nor_the_line() -> None:

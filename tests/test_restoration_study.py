@@ -162,7 +162,7 @@ def test_a_study_s_recipes_are_compared_where_no_run_is_named(monkeypatch, tmp_p
             raise UserError("enough")
         return SimpleNamespace(name=name, folder=tmp_path / name)
 
-    monkeypatch.setattr(comparing, "_opened", opened)
+    monkeypatch.setattr(comparing, "_entrant", opened)
     with pytest.raises(UserError, match="enough"):
         comparing.compare([], study="humanface8000")
     assert tuple(asked) == HUMANFACE8000.recipes

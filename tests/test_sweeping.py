@@ -259,6 +259,7 @@ def test_a_system_that_tells_no_peak_of_memory_is_swept_on_all_the_same(tmp_path
     words = ["sweep", "digits/mnist-dcgan", "--vary", "model.width=2,4", "--smoke", "--device", "cpu"]
     assert main([*words, "--out", str(tmp_path / "sweep")]) == 0
     assert " ms" in (said := capsys.readouterr().out) and "MiB" not in said
+    assert " 0.0 ms" not in said, "of small models all would be the same"
     for trial in json.loads((tmp_path / "sweep" / "sweep.json").read_text())["trials"]:
         assert "peak_memory_mib" not in trial
         assert "peak_memory_mib" not in json.loads((Path(trial["folder"]) / "metrics.json").read_text())["cost"]
@@ -330,11 +331,17 @@ def test_the_page_names_the_best_and_the_front(tmp_path: Path) -> None:
             trial(64, 28.0, 4.0, 900, pareto=True),
         ],
     }
+    metrics["environment"] = {"cpu": "some", "memory_gib": 3}
     page = write_sweep(tmp_path / "report.html", metrics, "vaegan sweep x").read_text()
     check_accessible(page)
+    assert "Memory, GiB" in page and "memory_gib" not in page
     assert "width 64, norm batch restores best, 28.00 dB; of 3 trials 2 are on the Pareto front" in page
     assert "PSNR, dB at model.width: 16: 25.00, 32: 24.00, 64: 28.00." in page
     assert "On the line: width 16, norm none: 25.00 dB at 1.00; width 64, norm batch: 28.00 dB at 4.00." in page
+    assert "Only 3 of 6 combinations have been tried" in page
+    assert "One training each: what another seed would change is not measured." in page
+    full = {**metrics, "vary": {"model.width": [16, 32, 64]}}
+    assert "combinations have been tried" not in write_sweep(tmp_path / "full.html", full, "").read_text()
 
 
 def test_a_page_without_trials_says_so(tmp_path: Path) -> None:

@@ -260,6 +260,7 @@ def compare_command(options: argparse.Namespace, _: list[str]) -> None:
 def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
     """``vaegan sweep``."""
     from vaegan import workflow
+    from vaegan.evaluation.report.markup import number
     from vaegan.evaluation.report.sweep import QUALITIES
 
     metrics, page = workflow.sweep(
@@ -284,7 +285,7 @@ def sweep_command(options: argparse.Namespace, _: list[str]) -> None:
     for trial in sorted(metrics["trials"], key=quality.worth, reverse=True):
         sizes = ", ".join(f"{field}={value}" for field, value in trial["values"].items())
         held = f", {trial['peak_memory_mib']:.0f} MiB" if "peak_memory_mib" in trial else ""
-        cost = f"{trial['ms_per_item']:.1f} ms{held}"
+        cost = f"{number(trial['ms_per_item'])} ms{held}"
         named = f"{metrics['measured']} " if quality.name == "kid" else ""
         print(f"{sizes}: {named}{quality.told(trial)}, {cost}{'  *' if trial['pareto'] else ''}")
     print(f"report: {page}  (* on the Pareto front)")

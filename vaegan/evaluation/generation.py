@@ -66,7 +66,7 @@ def evaluate_generation(
         domain: of the signals.
         train: what the model was trained on; without it there is no word about memorisation.
         test: real items that the model never saw.
-        extractors: at least one, with different names.
+        extractors: with different names; without any, draws are shown and judged by the domain's own measures alone.
         n: draws of each method.
         seed: of the draws and of the choice of items.
         device: where features are extracted.
@@ -74,12 +74,10 @@ def evaluate_generation(
         limits: draws that no prior made, by what they are, to read the others by: only their measures are kept.
 
     Raises:
-        UserError: for fewer than two draws, or no extractor.
+        UserError: for fewer than two draws.
     """
     if n < 2:
         raise UserError(f"{n} samples to judge", expected="at least 2", mend="set --evaluation.samples")
-    if not extractors:
-        raise UserError("no extractor to judge generated signals by", expected="at least one")
     judgement = _Judgement(domain, train, test, _Look(extractors, device, progress), n, seed)
     for method, draw in draws.items():
         judgement.drawn(method, draw)
@@ -106,14 +104,14 @@ class _Judgement:
         if train is not None:
             self._rows = np.sort(np.random.default_rng((seed, 1)).permutation(len(train))[: min(MOST_TRAINING, 5 * n)])
             self._known = look(REAL, _items(domain, train, self._rows), len(self._rows))
-        own = type(domain).judge_generated is not Domain.judge_generated
+        own = judges_generated(domain)
         self._truth = np.stack([np.asarray(test.signals[row]) for row in chosen]) if own else None
 
     def drawn(self, method: str, draw: Draw) -> None:
         """Judges ``n`` draws of a method, and how near they come to training items."""
         found, kept = self._measured(method, draw)
         shown = self.samples[method] = _physical(self.domain, kept)
-        if self.train is None:
+        if self.train is None or not found:
             return
         name, features = self.look.extractors[0].name, (found[0], self._known[0], self._real[0])
         if not all(bool(one.features.isfinite().all()) for one in features):  # of which nothing else is said either
@@ -128,7 +126,7 @@ class _Judgement:
 
     def training_items(self) -> None:
         """Judges ``n`` training items as though they had been drawn."""
-        if self.train is None or len(self._rows) < 2:
+        if self.train is None or len(self._rows) < 2 or not (self._known or self._truth is not None):
             return
         part = np.random.default_rng((self.seed, 2)).permutation(len(self._rows))[: self.n]
         some = [
@@ -144,7 +142,7 @@ class _Judgement:
         extractors = [f"{extractor.name}: {extractor.note}" for extractor in self.look.extractors]
         of = {note: "" if len(m) == len(self.numbers) else f"{', '.join(m)}: " for note, m in self._notes.items()}
         few = []
-        if self.train is not None and len(self._rows) < len(self.train):
+        if self.train is not None and self._known and len(self._rows) < len(self.train):
             looked = f"{len(self._rows):,} of {len(self.train):,} training items"
             few = [f"copies were looked for among {looked}: those of the others pass for new"]
         return (*extractors, *(methods + note for note, methods in of.items()), *few)
@@ -167,6 +165,11 @@ class _Judgement:
     def _by_domain(self, method: str, signals: Array, truth: Array) -> None:
         own = self.domain.judge_generated(signals, truth)
         self.numbers[method] |= {key: dict(entry) for key, entry in own.items()}
+
+
+def judges_generated(domain: Domain) -> bool:
+    """Whether a domain has measures of its own for what is drawn."""
+    return type(domain).judge_generated is not Domain.judge_generated
 
 
 class _Look:

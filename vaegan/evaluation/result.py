@@ -90,6 +90,7 @@ class Generation:
         nearest: the first of these draws with their nearest training items.
         interpolation: (rows, steps, channels, *space) decoded between the latents of two test items each.
         draw: as of :class:`Restoration`.
+        interpolated: whose latents those are, where several models were judged.
     """
 
     numbers: dict[str, dict[str, dict[str, Any]]]
@@ -98,6 +99,7 @@ class Generation:
     nearest: Nearest | None
     interpolation: Array | None
     draw: Callable[[Array], Array]
+    interpolated: str = ""
 
 
 @dataclass(frozen=True)

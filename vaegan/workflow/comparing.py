@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from vaegan.evaluation.environment import environment
 from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import PAIRED, Restoration
 from vaegan.files import check_folder, make_folder, write_json
-from vaegan.recipe import to_json
-from vaegan.run import Run, find, load
+from vaegan.recipe import Recipe, identity, to_json
+from vaegan.run import RUNS, Run, find, load
 from vaegan.study import Study
 from vaegan.training import available_device
 from vaegan.workflow.items import describe, find_items
@@ -30,9 +31,28 @@ from vaegan.workflow.judging import (
     with_n,
 )
 from vaegan.workflow.opening import Bar
-from vaegan.workflow.training import train
+from vaegan.workflow.training import new_model, train
 
-COMPARISONS = Path("runs") / "compare"
+COMPARISONS = RUNS / "compare"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """What is to be compared, before anything is trained for it.
+
+    Attributes:
+        name: of the recipe.
+        folder: of the run, also of one that is not trained yet.
+        recipe: the recipe.
+        sha256: of its training items.
+        run: the trained run; ``None`` for a recipe.
+    """
+
+    name: str
+    folder: Path
+    recipe: Recipe
+    sha256: str
+    run: Run | None = None
 
 
 def compare(
@@ -85,16 +105,23 @@ def compare(
     first_trained = next((recipe for name, recipe in plugins.recipes().items() if name in names), None)
     if first_trained is not None:
         check_told(first_trained.with_data(data).domain.spec, n=n, inception=inception)
-    runs = _named([_opened(name, data, minutes, smoke, device, console) for name in names])
+    # Whatever keeps them from being compared is found before the first of them trains for its hours.
+    entrants = _named([_entrant(name, data, minutes, smoke, device) for name in names])
+    _check_alike(entrants)
+    if known is not None:
+        _check_studied(str(study), known, next(iter(entrants.items())))
+    folder = out or COMPARISONS / (study or "-".join(name.replace("/", "-") for name in entrants)[:100])
+    check_folder(folder)
+    runs = {
+        name: with_n(entrant.run or train(entrant.name, entrant.recipe, device=device, console=console), n)
+        for name, entrant in entrants.items()
+    }
     first = next(iter(runs.values()))
-    _check_alike(runs)
-    runs = {name: with_n(run, n) for name, run in runs.items()}
     training = {name: run.history() for name, run in runs.items()}
-    _check_unseen(runs, training)
     items = find_items(first, None, training[next(iter(runs))], console)
     with Bar(console, "comparing") as progress:
         restoration = judge_restoration(runs, items, progress, None if known is None else known.measures)
-        generation = judge_generation(runs, items, extractors_of(first, inception), progress)
+        generation = judge_generation(runs, items, extractors_of(first, inception, alone=False), progress)
     restoring = [] if restoration is None else [name for name in runs if name in restoration.ms_per_item]
     differences = {} if restoration is None else paired_differences(restoration, restoring)
     metrics: dict[str, Any] = {
@@ -109,7 +136,6 @@ def compare(
         metrics["study"] = {"name": study, "title": known.title, "published": known.published, "source": known.source}
     if generation is not None:
         metrics |= {"generation": generation.numbers, "generation_notes": list(generation.notes)}
-    folder = out or COMPARISONS / (study or "-".join(name.replace("/", "-") for name in runs)[:100])
     make_folder(folder)
     write_json(folder / "metrics.json", metrics)
     page = write_report(
@@ -157,33 +183,43 @@ def _study(name: str) -> Study:
     return found
 
 
-def _opened(
-    name: str, data: Path | None, minutes: float | None, smoke: bool, device: str, console: Console | None
-) -> Run:
-    """A run's folder, or a recipe that is trained first (or was trained before: then nothing is left to do)."""
+def _entrant(name: str, data: Path | None, minutes: float | None, smoke: bool, device: str) -> Entrant:
+    """A run's folder, or a recipe that is to be trained (or was trained before: then nothing is left to do).
+
+    Raises:
+        UserError: for neither, and for a recipe that cannot be trained.
+        DataError: for data that cannot be read.
+    """
     recipes = plugins.recipes()
     if name in recipes:
         recipe = recipes[name].with_data(data)
         recipe = (recipe.smoke() if smoke else recipe).with_budget(None, minutes)
-        return train(name, recipe, device=device, console=console)
+        items = recipe.domain.dataset("train")
+        new_model(recipe, items)
+        sha = items.fingerprint
+        return Entrant(name, RUNS / name / identity(name, recipe, sha), recipe, sha)
     if not Path(name).exists():
         raise plugins.unknown("run or recipe", name, list(recipes))
-    return load(find(Path(name)), device=available_device(device))
+    run = load(find(Path(name)), device=available_device(device))
+    return Entrant(run.name, run.folder, run.recipe, str(run.history().get("sha256")), run)
 
 
-def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Runs by their recipe's name, with the folder's where two are of one recipe, and its path where that is one too.
+def _named(entrants: Sequence[Entrant]) -> dict[str, Entrant]:
+    """Entrants by their recipe's name, with the folder's where two are of one recipe, and its path where that is one too.
 
     Raises:
         UserError: for the same run twice.
     """
-    places = [run.folder.resolve() for run in runs]
+    places = [entrant.folder.resolve() for entrant in entrants]
     twice = next((place for place in places if places.count(place) > 1), None)
     if twice is not None:
         raise UserError(f"the run {twice} is named twice", expected="different runs", mend="name it once")
-    choices = [(run.name, f"{run.name} ({run.folder.name})", f"{run.name} ({run.folder})") for run in runs]
+    choices = [(one.name, f"{one.name} ({one.folder.name})", f"{one.name} ({one.folder})") for one in entrants]
     counts = Counter(name for names in choices for name in set(names))
-    return {next(name for name in names if counts[name] == 1): run for names, run in zip(choices, runs, strict=True)}
+    return {
+        next(name for name in names if counts[name] == 1): entrant
+        for names, entrant in zip(choices, entrants, strict=True)
+    }
 
 
 def _check_heeded(names: Sequence[str], data: Path | None, minutes: float | None, smoke: bool) -> None:
@@ -196,17 +232,23 @@ def _check_heeded(names: Sequence[str], data: Path | None, minutes: float | None
         )
 
 
-def _check_alike(runs: Mapping[str, Run]) -> None:
-    """The first run's items must be items of all: split alike, and seen in the same model units."""
-    (name, first), *others = runs.items()
-    for other, run in others:
-        if run.domain.spec.shape != first.domain.spec.shape or type(run.domain) is not type(first.domain):
+def _check_alike(entrants: Mapping[str, Entrant]) -> None:
+    """The first one's test items must be items of all: split alike, seen in the same model units, and learned by none.
+
+    Raises:
+        UserError: where they are not.
+    """
+    (name, first), *others = entrants.items()
+    domain = first.recipe.domain
+    for other, entrant in others:
+        own = entrant.recipe.domain
+        if own.spec.shape != domain.spec.shape or type(own) is not type(domain):
             raise UserError(
-                f"{other} restores signals of shape {run.domain.spec.shape}, {name} of {first.domain.spec.shape}",
+                f"{other} restores signals of shape {own.spec.shape}, {name} of {domain.spec.shape}",
                 expected="runs of one kind of signal",
                 mend="compare them separately",
             )
-        options, wanted = _options(run), _options(first)
+        options, wanted = _options(entrant), _options(first)
         unlike = [key for key in sorted(options | wanted) if options.get(key) != wanted.get(key)]
         if unlike:
             told = ", ".join(f"{key} is {options.get(key)!r}, not {wanted.get(key)!r}" for key in unlike)
@@ -215,21 +257,32 @@ def _check_alike(runs: Mapping[str, Run]) -> None:
                 expected="the same options, which say how items are made, split and scaled",
                 mend="train them with the same --domain flags",
             )
-
-
-def _options(run: Run) -> dict[str, Any]:
-    """A domain's options, without the place of its data."""
-    options: dict[str, Any] = to_json(run.name, run.recipe)["domain"]["options"]
-    return {key: value for key, value in options.items() if key != "data"}
-
-
-def _check_unseen(runs: Mapping[str, Run], training: Mapping[str, Mapping[str, Any]]) -> None:
-    """Test items of one run must not be training items of another: all must know the same split of the same data."""
-    prints = {name: str(training[name].get("sha256")) for name in runs}
-    if len(set(prints.values())) > 1:
-        told = ", ".join(f"{name}: {print_[:8]}" for name, print_ in prints.items())
+    if len({entrant.sha256 for entrant in entrants.values()}) > 1:
+        told = ", ".join(f"{name}: {entrant.sha256[:8]}" for name, entrant in entrants.items())
         raise UserError(
             f"the runs were trained on different data ({told})",
             expected="one training split for all",
             mend="train them on the same --data",
         )
+
+
+def _check_studied(study: str, known: Study, entrant: tuple[str, Entrant]) -> None:
+    """A study's title, measures and published numbers are about signals of one kind.
+
+    Raises:
+        UserError: for runs of another kind than the study's own recipes.
+    """
+    (name, own), recipes = entrant, plugins.recipes()
+    kinds = {type(recipes[recipe].domain) for recipe in known.recipes if recipe in recipes}
+    if kinds and type(own.recipe.domain) not in kinds:
+        raise UserError(
+            f"the study {study!r} with {name}, whose signals are {type(own.recipe.domain).__name__}",
+            expected=" or ".join(sorted(kind.__name__ for kind in kinds)),
+            mend="leave --study out, or compare runs of its kind",
+        )
+
+
+def _options(entrant: Entrant) -> dict[str, Any]:
+    """A domain's options, without the place of its data."""
+    options: dict[str, Any] = to_json(entrant.name, entrant.recipe)["domain"]["options"]
+    return {key: value for key, value in options.items() if key != "data"}

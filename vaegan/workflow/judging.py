@@ -19,14 +19,14 @@ from vaegan.degradation.base import normal
 from vaegan.errors import UserError
 from vaegan.evaluation.environment import environment
 from vaegan.evaluation.evaluator import Restorer, evaluate_restoration
-from vaegan.evaluation.generation import Draw, evaluate_generation
+from vaegan.evaluation.generation import Draw, evaluate_generation, judges_generated
 from vaegan.evaluation.latent import interpolate, latent_report, posteriors, separability
 from vaegan.evaluation.report import write_report
 from vaegan.evaluation.result import LATENTS, MIXTURE, MODEL, PAIRED, Generation, Restoration, Tradeoff, Uncertainty
 from vaegan.evaluation.tradeoff import evaluate_tradeoff
 from vaegan.evaluation.uncertainty import Validation, evaluate_uncertainty
 from vaegan.files import write_json
-from vaegan.metrics.features import Extractor, default_extractor
+from vaegan.metrics.features import EXTRA, Extractor, default_extractor
 from vaegan.metrics.restoration import Metric
 from vaegan.models import Model
 from vaegan.models.latent import LatentModel
@@ -62,6 +62,10 @@ class Findings:
     n: int = 0
 
 
+ONE_SIDED = (
+    "draws of different models were compared by no features: the domain has none, and the discriminator of one of them "
+    f"would be no fair judge; for pictures `{EXTRA}` brings a network that is"
+)
 PRIVATE = "<p>They were left out, so that this page may be shared where the data may not.</p>"
 
 
@@ -205,7 +209,8 @@ def judge_generation(
 ) -> Generation | None:
     """Draws of runs by name, from N(0, I) and from the mixture; ``None`` where none draws.
 
-    Beside a single run stand draws from the latents of its training items.
+    Beside a single run stand draws from the latents of its training items. Those of several are shown beside each other also
+    where there is nothing to judge them by, and it is said.
     """
     first = next(iter(runs.values()))
     evaluation = first.recipe.evaluation
@@ -216,7 +221,7 @@ def judge_generation(
             draws[name] = as_often(run.draws(), labels)
             if run.extras.prior is not None:
                 draws[MIXTURE.format(name)] = as_often(run.draws(mixture=True), labels)
-    if not draws or not extractors:
+    if not draws or not (extractors or len(runs) > 1 or judges_generated(items.domain)):
         return None
     found = evaluate_generation(
         draws,
@@ -231,9 +236,11 @@ def judge_generation(
         limits=_limits(runs, items),
     )
     found = _finite(found)
+    if len(runs) > 1 and not extractors:
+        found = replace(found, notes=(ONE_SIDED, *found.notes))
     if isinstance(first.model, LatentModel) and len(items.test) > 1:
         line = interpolate(first.model, items.domain, items.test, seed=evaluation.seed)
-        return replace(found, interpolation=line)
+        return replace(found, interpolation=line, interpolated=next(iter(runs)) if len(runs) > 1 else "")
     return found
 
 
@@ -394,13 +401,12 @@ def _restorer(model: Model) -> Restorer:
     return restore
 
 
-def extractors_of(run: Run, inception: Path | None) -> tuple[Extractor, ...]:
-    """What generated signals of a run are judged by."""
-    model = run.model
+def extractors_of(run: Run, inception: Path | None, *, alone: bool = True) -> tuple[Extractor, ...]:
+    """What generated signals of a run are judged by; not ``alone``, by nothing that is one model's own."""
     return default_extractor(
         run.domain.spec,
         domain_features=run.domain.features(),
-        judge=getattr(model, "judge", None),
+        judge=getattr(run.model, "judge", None) if alone else None,
         inception=inception,
     )
 

@@ -67,6 +67,7 @@ def train(
         DataError: where the ``pretrained`` run has learned from test items.
     """
     available_device(device)
+    memory = PeakMemory()
     out = None if out is None else Path(out)
     if out is not None:  # a mistake is better found before the data are read
         check_folder(out)
@@ -82,22 +83,8 @@ def train(
             stacklevel=2,
         )
     tell_about(data["train"], console if chief else None)
-    for condition in recipe.evaluation.conditions:  # a mistake is better found before the training than after it
-        build(condition, recipe.domain.on_split("test").degradations())
-    degradation = recipe.degradation()  # likewise: it refuses what cannot be built
-    for number, stage in enumerate(recipe.stages):
-        with _of_stage(number):
-            stage.objective.check(degradation)
     sha = data["train"].fingerprint
-    classes = _classes(recipe, data["train"])
-    torch.manual_seed(recipe.stages[0].training.seed)
-    model = recipe.model.build(recipe.domain.spec, classes)
-    if classes and not model.classes:
-        raise UserError(
-            f"a {type(model).__name__} takes no notice of the {classes} classes", mend="set --no-conditional"
-        )
-    for stage in recipe.stages:  # before the run has a folder
-        check_players(stage.objective, model)
+    model, classes = new_model(recipe, data["train"])  # before the run has a folder
     begun = None if pretrained is None else Pretrained.open(pretrained)
     mine = identity(name, recipe, sha, *([] if begun is None else [begun.sha256]))
     folder = out or RUNS / name / mine
@@ -112,20 +99,49 @@ def train(
     with _alone(folder) if chief else nullcontext():
         if chief:
             _claim(folder, name, recipe, mine, origin)
-        memory = PeakMemory()
+        memory.begin()
         states, before = _train_stages(name, recipe, model, data, folder, device, classes, console)
         peak = memory.mib()
         run = Run(folder, name, recipe, model.eval())
         if chief:
             run = replace(run, extras=learn_extras(model, recipe, data, before))
-            if not any(
-                state.moved for state in states
-            ):  # of what was not trained now, an earlier sitting knows the peak
+            if not any(state.moved for state in states):  # an earlier sitting, which trained, knows the peak
                 peak = _peak_before(folder, peak)
             held = {} if peak is None else {"peak_memory_mib": peak}
             _keep(run, {**_history(states, data), **held, "sha256": sha, **origin})
         make_fabric(device, recipe.stages[-1].training.precision).barrier()
     return run
+
+
+def new_model(recipe: Recipe, data: SignalSet) -> tuple[Model, int]:
+    """The model of a recipe with its first weights, and its number of classes.
+
+    What of the recipe cannot be trained or judged is found here, before hours are spent on it.
+
+    Args:
+        recipe: the recipe.
+        data: its training items.
+
+    Raises:
+        UserError: for conditions and degradations that cannot be built, an objective that does not suit these or the model,
+            classes that the data or the model do not have, and a package that is not installed.
+    """
+    for condition in recipe.evaluation.conditions:
+        build(condition, recipe.domain.on_split("test").degradations())
+    degradation = recipe.degradation()
+    for number, stage in enumerate(recipe.stages):
+        with _of_stage(number):
+            stage.objective.check(degradation)
+    classes = _classes(recipe, data)
+    torch.manual_seed(recipe.stages[0].training.seed)
+    model = recipe.model.build(recipe.domain.spec, classes)
+    if classes and not model.classes:
+        raise UserError(
+            f"a {type(model).__name__} takes no notice of the {classes} classes", mend="set --no-conditional"
+        )
+    for stage in recipe.stages:
+        check_players(stage.objective, model)
+    return model, classes
 
 
 def _rehearse_stages(recipe: Recipe, model: Model, data: SignalSet, device: str, classes: int) -> None:

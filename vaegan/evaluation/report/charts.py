@@ -98,13 +98,14 @@ def chart(title: str, series: Sequence[Series], *, x: str, y: str, words: str, f
     x_ticks, y_ticks = (_ticks(min(values), max(values)) for values in (least + [p[i] for p in every] for i in (0, 1)))
     across, up = _Scale(x_ticks[0], x_ticks[-1], LEFT, RIGHT), _Scale(y_ticks[0], y_ticks[-1], BOTTOM + 14, TOP + 14)
     drawn = _rules(up, y_ticks)
-    every_other = 1 + int(sum(len(_tick(tick)) + 2 for tick in x_ticks) * CHARACTER > RIGHT - LEFT)
-    for tick in x_ticks[::every_other]:
+    told = _tick_words(x_ticks)
+    every_other = 1 + int(sum(len(words) + 2 for words in told) * CHARACTER > RIGHT - LEFT)
+    for tick, label in [*zip(x_ticks, told, strict=True)][::every_other]:
         drawn += (
             f'<line class="rule" x1="{across(tick):.1f}" x2="{across(tick):.1f}" y1="{TOP + 14}" y2="{BOTTOM + 14}"/>'
         )
-        furthest = WIDTH - len(_tick(tick)) * CHARACTER / 2
-        drawn += _text(min(across(tick), furthest), BOTTOM + 31, _tick(tick), "middle")
+        furthest = WIDTH - len(label) * CHARACTER / 2
+        drawn += _text(min(across(tick), furthest), BOTTOM + 31, label, "middle")
     drawn += _text((LEFT + RIGHT) / 2, BOTTOM + 50, x, "middle") + _text(0, 12, f"↑ {y}", "start")
     for s in known:
         drawn += _polyline("line" if s.style == "marks" else s.style, s.points, across, up)
@@ -173,8 +174,8 @@ def _rules(up: _Scale, ticks: Sequence[float]) -> str:
     """Lines across, with their values at the left."""
     return "".join(
         f'<line class="rule" x1="{LEFT}" x2="{RIGHT}" y1="{up(tick):.1f}" y2="{up(tick):.1f}"/>'
-        + _text(LEFT - 6, up(tick) + 4, _tick(tick), "end")
-        for tick in ticks
+        + _text(LEFT - 6, up(tick) + 4, words, "end")
+        for tick, words in zip(ticks, _tick_words(ticks), strict=True)
     )
 
 
@@ -238,11 +239,21 @@ def _ticks(low: float, high: float) -> list[float]:
     return [i * step for i in range(first, last + 1)]
 
 
-def _tick(value: float) -> str:
+def _tick_words(ticks: Sequence[float]) -> list[str]:
+    """Ticks with three digits, or as many as tell them apart: a PSNR from 25.00 to 25.04 dB has no five ticks of 25."""
+    told = [_tick(tick) for tick in ticks]
+    for digits in range(4, 10):
+        if len(set(told)) == len(ticks):
+            break
+        told = [_tick(tick, digits) for tick in ticks]
+    return told
+
+
+def _tick(value: float, digits: int = 3) -> str:
     size = abs(value)
     if size and (size >= 1e4 or size < 1e-2):
         for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
             if size >= factor:
-                return minus(f"{value / factor:.3g}{suffix}")
-        return minus(f"{value:.1e}").replace(".0e", "e").replace("e−0", "e−")
-    return minus(f"{value:.3g}") if size < 1000 else minus(f"{value:.0f}")
+                return minus(f"{value / factor:.{digits}g}{suffix}")
+        return minus(f"{value:.{digits - 2}e}").replace(".0e", "e").replace("e−0", "e−")
+    return minus(f"{value:.{digits}g}") if size < 1000 or digits > 3 else minus(f"{value:.0f}")

@@ -168,9 +168,10 @@ def _interpolation(found: Generation) -> str:
         return ""
     drawn = [found.draw(np.asarray(row)) for row in rows]
     figures = [figure(_path(row, i), "") for i, row in enumerate(drawn)]
-    intro = "<p>Straight lines through the latent space, each from one test item to another, decoded step by step.</p>"
+    whose = f" of {escape(found.interpolated)}" if found.interpolated else ""
+    lines = f"Straight lines through the latent space{whose}, each from one test item to another"
     paths = gallery(figures, f"{layout_of(drawn[0][0])} paths")
-    return f"<h3>From one item to another</h3>{intro}{paths}"
+    return f"<h3>From one item to another</h3><p>{lines}, decoded step by step.</p>{paths}"
 
 
 def _path(row: Any, i: int) -> list[Cell]:

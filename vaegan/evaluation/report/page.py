@@ -87,7 +87,7 @@ def write_report(
         "Through training": _curves(curves or {}, curve_axis),
         "The latent space": definitions(notes or {}),
         "Where it fails": worst_section(restoration),
-        "To repeat this": _repeat(metrics.get("environment", {}), command),
+        "To repeat this": repeat_section(metrics.get("environment", {}), command),
     }
     if samples and not restoring:
         first = ("What was trained, and for how long", "The data", "Models side by side", "Generation")
@@ -213,7 +213,8 @@ def _curves(curves: Curves, axis: str) -> str:
     return f'<div class="curves">{drawn}</div>' if drawn else ""
 
 
-def _repeat(environment: Mapping[str, Any], command: str) -> str:
+def repeat_section(environment: Mapping[str, Any], command: str) -> str:
+    """The command, and the machine that it ran on."""
     names = {"gpu": "GPU", "cpu": "CPU", "memory_gib": "Memory, GiB", "python": "Python", "torch": "PyTorch"}
     shown = {names.get(name, name): value for name, value in environment.items()}
     run = f'<pre tabindex="0"><code>{escape(command)}</code></pre>' if command else ""

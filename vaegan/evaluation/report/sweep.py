@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from vaegan.evaluation.report.charts import Series, chart
 from vaegan.evaluation.report.comparison import COSTS, TITLES
-from vaegan.evaluation.report.markup import definitions, escape, number
-from vaegan.evaluation.report.page import write_page
+from vaegan.evaluation.report.markup import escape, number
+from vaegan.evaluation.report.page import repeat_section, write_page
 from vaegan.evaluation.report.tables import HIDDEN, row, table
 
 COST_TITLES = {"ms_per_item": "time, ms an item", "peak_memory_mib": "memory, MiB in training"}
@@ -71,11 +72,10 @@ def write_sweep(path: Path, metrics: Mapping[str, Any], command: str) -> Path:
         "Pareto front: no other is better in one of quality, time and memory and not worse in another."
     )  # fmt: skip
     sections = {
-        "Against each size": "".join(_against(field, trials, quality) for field in metrics["vary"]),
+        "Against each size": _against_each(metrics["vary"], trials, quality),
         "The Pareto front": _front_charts(trials, quality),
         "All trials": _table(trials, metrics, quality),
-        "To repeat this": (f'<pre tabindex="0"><code>{escape(command)}</code></pre>' if command else "")
-        + definitions(metrics.get("environment", {})),
+        "To repeat this": repeat_section(metrics.get("environment", {}), command),
     }
     verdict = f'<div class="verdict win"><p class="main">{escape(told)}</p></div>'
     return write_page(path, title=f"Sweep of {metrics['recipe']}", kicker="Sweep", verdict=verdict, sections=sections)
@@ -83,6 +83,21 @@ def write_sweep(path: Path, metrics: Mapping[str, Any], command: str) -> Path:
 
 def _name(trial: Trial) -> str:
     return ", ".join(f"{field.rpartition('.')[2]} {value}" for field, value in trial["values"].items())
+
+
+def _against_each(vary: Mapping[str, Sequence[Any]], trials: Sequence[Trial], quality: Quality) -> str:
+    """The charts of all fields; where combinations are missing, means of different values are of different others."""
+    drawn = "".join(_against(field, trials, quality) for field in vary)
+    whole = prod(len(values) for values in vary.values())
+    if not drawn or len(vary) < 2:
+        return drawn
+    told = "Each dot is the mean over the trials with that value."
+    if len(trials) < whole:
+        told += (
+            f" Only {len(trials)} of {whole} combinations have been tried: the trials of one value may differ from those of "
+            "another in the other sizes too, so a slope here may be these sizes' doing."
+        )
+    return f"<p>{told}</p>{drawn}"
 
 
 def _against(field: str, trials: Sequence[Trial], quality: Quality) -> str:
@@ -149,7 +164,9 @@ def _table(trials: Sequence[Trial], metrics: Mapping[str, Any], quality: Quality
         over = f"Mean over {', '.join(metrics['conditions'])}, n = {metrics['n']:,} validation items each."
     else:
         over = f"{metrics['measured']} of {metrics['n']:,} draws from N(0, I) beside validation items, less is better."
-    caption = escape(over) + " ★ on the Pareto front."
+    caption = (
+        escape(over) + " ★ on the Pareto front. One training each: what another seed would change is not measured."
+    )
     return table("All trials", caption, head, rows)
 
 
