@@ -248,6 +248,17 @@ def test_one_of_chooses_for_each_sample_with_equal_odds() -> None:
     assert 70 < int(same) < 130
 
 
+def test_each_sample_keeps_its_own_severity_whichever_degradation_it_gets() -> None:
+    severity = torch.linspace(0, 1, 40)
+    x = torch.zeros(40, 1, 2000)
+    for whole in (OneOf(GaussianNoise(0.2), GaussianNoise(0.2)), Compose(GaussianNoise(0.2), probability=0.5)):
+        y = whole(x, generator=seeded(), severity=severity).y
+        spread = y.flatten(1).std(dim=1)
+        hit = spread > 0
+        torch.testing.assert_close(spread[hit], 0.4 * severity[hit], rtol=0.1, atol=0)
+        assert int(hit.sum()) == 39 if isinstance(whole, OneOf) else 8 < int(hit.sum()) < 32
+
+
 def test_compose_applies_each_step_with_its_probability() -> None:
     x = torch.zeros(400, 1, 20)
     y = Compose(GaussianNoise(0.1), SaltAndPepper(1.0), probability=0.25)(x, generator=seeded()).y

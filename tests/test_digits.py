@@ -341,6 +341,14 @@ def test_modes_are_counted() -> None:
     assert half["modes[x]"]["mean"] == 5 and half["mode_kl[x]"]["mean"] == pytest.approx(np.log(2))
     low, high = half["modes[x]"]["ci95"]
     assert low <= 5 <= high
+    few = judge_modes(real, classes[[0, 0, 1]], extractor="x")["modes[x]"]  # seen twice, and once
+    spread = 1.96 * sum(np.exp(-c) * (1 - np.exp(-c)) for c in (2, 1)) ** 0.5
+    assert few["ci95"] == pytest.approx([2 - spread, 2 + spread])
+    uneven = judge_modes(real, classes[[0] * 3 + [1]], extractor="x")["mode_kl[x]"]
+    logs, shares = np.log([7.5, 2.5]), np.array([0.75, 0.25])
+    mean = shares @ logs
+    error = 1.96 * ((shares @ logs**2 - mean**2) / 4) ** 0.5
+    assert (uneven["mean"], *uneven["ci95"]) == pytest.approx((mean, mean - error, mean + error))
     missing = judge_modes(classes[:9].repeat(10, 1), classes[9:], extractor="x")
     assert np.isfinite(missing["mode_kl[x]"]["mean"]), "classes that no real item has do not make it infinite"
     with pytest.raises(DataError):

@@ -10,27 +10,29 @@ import pytest
 import torch
 
 from domains.eeg import EEG, TEN_TWENTY, EEGDenoiseNet
-from domains.eeg.artifacts import TRAVELLING, Bank, Recorded, artifact_scale
+from domains.eeg.artifacts import TRAVELLING, Bank, Drift, Heart, Line, Pop, Recorded, Together, White, artifact_scale
 from domains.eeg.band import Band, bridged
-from domains.eeg.baselines import LinearMMSE, Regression, eeg_baselines
+from domains.eeg.baselines import ICA, BandPass, LinearMMSE, Regression, _least_squares, eeg_baselines
 from domains.eeg.blocks import PATTERN, spans, subject_of, subject_splits, units_of
 from domains.eeg.channels import _standard, is_known, kind_of, plain_name
 from domains.eeg.erp import find_responses
 from domains.eeg.erp import section as erp_section
+from domains.eeg.faults import Clip, Drop, Flat
 from domains.eeg.generation import (
     autocorrelation_distance,
     covariance_distance,
     decoder_test,
+    judge,
     log_band_powers,
     psd_distance,
     sliced_wasserstein,
     train_on_synthetic,
 )
-from domains.eeg.metrics import BANDS, band_ratios, correlation, rrmse_s, rrmse_t, snr
+from domains.eeg.metrics import BANDS, band_error, band_ratios, correlation, rrmse_s, rrmse_t, snr, spectrum
 from domains.eeg.network import standard
 from domains.eeg.sources import in_force
 from domains.eeg.stream import Stream
-from domains.eeg.survival import decoded, peak
+from domains.eeg.survival import RESPONSE, Triple, by_level, decoded, evoked_test, peak, scores
 from vaegan.data import SPLITS
 from vaegan.degradation import build
 from vaegan.errors import DataError, UserError
@@ -112,6 +114,91 @@ def test_eyes_reach_the_forehead_more_than_the_back():
     assert power[TEN_TWENTY.index("Fp1")] > 10 * power[TEN_TWENTY.index("O1")]
 
 
+def amplitudes(noise, rate):
+    """Frequencies in Hz, and the root mean square amplitude of each over the items, of the first channel."""
+    window = torch.hann_window(noise.shape[-1], periodic=False)
+    return np.fft.rfftfreq(noise.shape[-1], 1 / rate), torch.fft.rfft(noise[:, 0] * window).abs().square().mean(
+        0
+    ).sqrt().numpy()
+
+
+def test_hum_is_at_the_mains_and_falls_with_the_square_of_its_harmonics():
+    frequency, size = amplitudes(Line(500.0).noise(torch.zeros(16, 2, 4000), torch.Generator().manual_seed(0)), 500.0)
+
+    def around(hertz):
+        return np.sqrt(np.square(size[np.abs(frequency - hertz) < 2]).sum())
+
+    assert frequency[size.argmax()] == pytest.approx(50, abs=0.3)
+    assert around(100) / around(50) == pytest.approx(1 / 4, rel=0.02)
+    assert around(150) / around(50) == pytest.approx(1 / 9, rel=0.02)
+    assert size[frequency > 155].max() < 0.01 * size.max()
+
+
+def test_drift_is_slower_than_any_eeg():
+    generator = torch.Generator().manual_seed(0)
+    for rate in (128.0, 512.0):
+        frequency, size = amplitudes(Drift(rate).noise(torch.zeros(16, 1, int(16 * rate)), generator), rate)
+        assert np.square(size[frequency > 0.8]).sum() < 0.01 * np.square(size).sum()
+
+
+def test_a_pop_steps_up_or_down_in_one_channel_and_dies_away():
+    noise = Pop(512.0).noise(torch.zeros(64, 3, 1024), torch.Generator().manual_seed(0)).double()
+    times, signs = [], set()
+    for item in noise:
+        (channel,) = item.abs().amax(1).nonzero().flatten().tolist()
+        begin = int(item[channel].nonzero()[0])
+        first, later = item[channel, begin], item[channel, begin + 50]
+        assert 0.95 < float(first.abs()) <= 1
+        times.append(50 / 512 / float(torch.log(first / later)))
+        signs.add(float(first.sign()))
+    assert 0.1 <= min(times) < 0.2 and 1 < max(times) <= 2.01 and signs == {-1.0, 1.0}
+
+
+def test_a_heart_beats_50_to_100_times_a_minute():
+    seconds = 60
+    noise = Heart(RATE).noise(torch.zeros(12, 1, int(seconds * RATE)), torch.Generator().manual_seed(0))[:, 0]
+    above = noise > 0.6 * noise.amax(1, keepdim=True)  # R alone; T is a third of it
+    beats = (above[:, 1:] & ~above[:, :-1]).sum(1)
+    assert 49 <= beats.min() < 65 and 85 < beats.max() <= 101
+
+
+def test_two_artifacts_at_once_are_of_one_size():
+    class Loud(White):
+        def noise(self, x, generator):
+            return 1000 * super().noise(x, generator)
+
+    noise = Together(Loud(), Line(RATE)).noise(torch.zeros(16, 1, 1024), torch.Generator().manual_seed(0))
+    frequency, size = amplitudes(noise, RATE)
+    hum = np.square(size[np.abs(frequency - 50) < 2]).sum() + np.square(size[np.abs(frequency - 100) < 2]).sum()
+    assert hum / np.square(size).sum() == pytest.approx(0.5, abs=0.1)
+
+
+def test_muscles_differ_from_channel_to_channel_and_eyes_do_not():
+    bank = Bank(np.random.default_rng(0).standard_normal(4096).astype(np.float32), np.arange(3000), 512)
+    for spread in (False, True):
+        noise = Recorded(bank, spread=spread).noise(torch.zeros(4, 3, 512), torch.Generator().manual_seed(0))
+        alike = torch.stack([torch.corrcoef(item) for item in noise])
+        assert float(alike.abs().mean()) < 0.5 if spread else float(alike.min()) > 0.999
+        assert abs(float(torch.corrcoef(noise[:, 0])[0, 1])) < 0.5  # of one item to the next they differ
+
+
+def test_faults_are_as_large_as_they_are_stated():
+    rising = torch.linspace(-1, 1, 201).repeat(6, 2, 1)
+    generator = torch.Generator().manual_seed(0)
+    clipped = Clip(0.3)(rising, generator=generator).y
+    torch.testing.assert_close(clipped, rising.clamp(-0.7, 0.7))
+    held = Flat(0.4)(rising, generator=generator).y
+    for item, was in zip(held, rising, strict=True):
+        (channel,) = (item != was).any(1).nonzero().flatten().tolist()
+        changed = (item[channel] != was[channel]).nonzero().flatten()
+        first, last = int(changed[0]) - 1, int(changed[-1])  # the value that it keeps is the one that it had
+        assert last - first + 1 == pytest.approx(0.4 * 201, abs=1)
+        assert bool((item[channel, first : last + 1] == was[channel, first]).all())
+    lost = ~Drop(0.3)(rising, generator=generator).mask
+    assert lost.sum((1, 2)).tolist() == [round(0.3 * 201)] * 6
+    assert bool((lost.int().diff(dim=-1) == 1).sum() <= 6), "one stretch each"
+
+
 def test_the_contract_holds():
     failed = [check for check in check_domain(EEG()) + check_domain(EEGDenoiseNet()) if not check.passed]
     assert not failed, failed
@@ -127,6 +214,24 @@ def test_measures_of_known_signals():
     assert np.isnan(rrmse_t(truth, 0 * truth, 1)).all()
     shares = band_ratios(truth, RATE)
     assert shares.shape == (2, 5) and shares[:, list(BANDS).index("alpha")] == pytest.approx(1, abs=0.02)
+    beta = np.sin(2 * np.pi * 20 * t)[None, None].repeat(2, axis=0)
+    assert band_error(beta, truth, 1, rate=RATE) == pytest.approx([1, 1], abs=0.02)  # no power where it was
+    both = np.concatenate([truth, beta], axis=1)
+    offsets = np.array([5.0, -3.0])[:, None]
+    assert correlation(both + offsets, both - offsets, 1) == pytest.approx([1, 1])  # each channel has its own mean
+
+
+def test_a_band_begins_at_its_lower_edge_and_ends_before_its_upper_one():
+    t = np.arange(2048) / RATE
+    frequency, _ = spectrum(np.zeros((1, 1, 2048)), RATE)
+    assert frequency[1] == 1.0  # windows of 1 s
+    for (low, first), (high, second) in pairwise((edges[0], name) for name, edges in BANDS.items()):
+        if high > 60:
+            continue
+        shares = band_ratios(np.sin(2 * np.pi * high * t)[None, None], RATE)[0]
+        # A Hann window lends a sixth of a tone's power to either neighbour, 1 Hz away.
+        assert shares[list(BANDS).index(first)] == pytest.approx(1 / 6, abs=0.01), (low, high)
+        assert shares[list(BANDS).index(second)] == pytest.approx(5 / 6, abs=0.01)
 
 
 def test_linear_mmse_is_the_least_squares_matrix_and_travels():
@@ -139,6 +244,44 @@ def test_linear_mmse_is_the_least_squares_matrix_and_travels():
     restored = np.stack([again.restore(item, None, 1.0) for item in y[400:]])
     assert np.square(restored - x[400:]).mean() < 0.4 * np.square(y[400:] - x[400:]).mean()
     np.testing.assert_allclose(again.restore(1e-5 * y[400], None, 1.0), 1e-5 * restored[0], rtol=1e-4)
+
+
+def test_linear_mmse_takes_the_ridge_that_unseen_items_choose_and_knows_no_amplitude():
+    generator = np.random.default_rng(0)
+    x = (generator.normal(size=(64, 4)) @ generator.normal(size=(4, 32)))[:, None]
+    y = x + generator.normal(size=x.shape)
+    method = LinearMMSE("mmse", (1.0,))
+    noisy, clean = ((part / y.std(-1, keepdims=True))[:, 0] for part in (y, x))
+    tried = [_least_squares(noisy[:48], clean[:48], ridge) for ridge in method.ridges]
+    errors = [np.square(noisy[48:] @ matrix.T - clean[48:]).sum() for matrix in tried]
+    best = int(np.argmin(errors))
+    assert best not in (0, int(np.argmax(errors)))
+    found = method.fit(y, None, x).matrix
+    np.testing.assert_allclose(found, _least_squares(noisy, clean, method.ridges[best]), rtol=1e-9, atol=1e-12)
+    amplitude = np.exp(generator.normal(0, 3, (64, 1, 1)))
+    np.testing.assert_allclose(method.fit(amplitude * y, None, amplitude * x).matrix, found, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [256.0, 512.0])
+def test_a_band_pass_passes_what_its_strength_says(rate):
+    t = np.arange(int(8 * rate)) / rate
+    kept, below, above = (np.sin(2 * np.pi * hertz * t) for hertz in (12.0, 1.5, 60.0))
+    passed = BandPass("bandpass", (430.0,), rate=rate).restore((kept + below + above)[None], None, 430.0)[0]
+    inside = slice(int(2 * rate), -int(2 * rate))
+    assert np.abs(passed - kept)[inside].max() < 0.05  # 4 to 30 Hz
+
+
+def test_ica_takes_out_what_is_like_the_forehead_and_nothing_else():
+    generator, t = np.random.default_rng(0), np.arange(1024) / RATE
+    blinks = sum(np.exp(-0.5 * ((t - at) / 0.08) ** 2) for at in (0.6, 1.7, 3.1))
+    brain = generator.laplace(size=(5, 1024))
+    names = ("Fp1", "Fp2", "C3", "Cz", "O1", "O2")
+    clean = 0.1 * generator.normal(size=(6, 5)) @ brain
+    y = 1e-2 * (clean + np.array([1.0, 0.9, 0.3, 0.3, 0.1, 0.1])[:, None] * 4 * blinks)
+    cleaned = ICA("ica", (0.7,), reference=(0, 1), names=names, rate=RATE).restore(y, None, 0.7)
+    before, after = (np.square(x - 1e-2 * clean).mean(1) for x in (y, cleaned))
+    assert (after[:4] < 0.3 * before[:4]).all()
+    assert cleaned[4:].std() == pytest.approx(1e-2 * clean[4:].std(), rel=0.1)
 
 
 def test_regression_takes_the_forehead_out():
@@ -215,6 +358,24 @@ def test_a_stream_puts_what_a_model_changes_where_it_saw_it(rate):
     for first, end in ((0.75, 2.5), (2.5, 7.0)):  # while the past is short, and later
         inside = (t >= first) & (t < end)
         assert left[inside].std() < 0.03 * x[0, inside].std()
+
+
+def test_a_stream_fades_from_what_was_said_to_what_is_said():
+    class Counting(Stream):
+        """Changes all that it sees by the number of the restoration."""
+
+        calls = 0
+
+        def _change(self, x):
+            self.calls += 1
+            return np.full(x.shape, float(self.calls))
+
+    stream = Counting(None, EEG(), RATE, 1, hop=0.25, lookahead=0.25)
+    assert stream.latency == 0.5
+    changed = stream.process(np.zeros((1, int(4 * RATE))))[0]
+    assert changed[64:].max() > 10
+    steps = np.diff(changed[64:])
+    assert (steps >= 0).all() and steps.max() < 2 / 64, "without a jump"
 
 
 def test_blocks_are_apart_and_cover_a_recording():
@@ -388,6 +549,43 @@ def test_options_that_make_no_sense():
         EEG(snr_convention="decibel")
     with pytest.raises(UserError, match="lowpass"):
         Band(0.5, 200.0, 256.0)
+
+
+def test_what_is_gained_is_the_ratio_of_powers_after_less_that_before():
+    clean = np.random.default_rng(0).normal(size=(5, 1, 512))
+    found = scores(Triple(clean, 2 * clean, 1.1 * clean), RATE)
+    assert (found["dsnr"], found["rrmse_t"], found["input"]) == pytest.approx((20, 0.1, 1.0))
+
+
+def test_errors_at_each_level_are_those_of_what_was_observed_at_it():
+    domain = EEG()
+    clean = np.array(domain.dataset("test").signals[:6], np.float64)
+    alone = by_level(domain, lambda given: given, clean, "eog")
+    nothing = by_level(domain, lambda given: given.with_signals(1e-4 * given.signals), clean, "eog")
+    for level, found in alone.items():
+        expected = 10 ** (-level / 10)  # an SNR of amplitudes, as EEGdenoiseNet states it
+        assert (found["input"], found["rrmse_t"], found["dsnr"]) == pytest.approx((expected, expected, 0), rel=1e-2)
+        assert (nothing[level]["input"], nothing[level]["rrmse_t"]) == pytest.approx((expected, 1.0), rel=1e-2)
+        assert nothing[level]["dsnr"] == pytest.approx(-2 * level, abs=0.1)
+
+
+def test_a_response_is_put_in_300_ms_after_the_middle_of_every_second_window():
+    domain = EEG()
+    triple, target = evoked_test(domain, lambda given: given, np.zeros((6, 1, 512)), "eog snr=-3 dB")
+    assert target.tolist() == [True, False] * 3
+    assert int(triple.clean[0, 0].argmax()) - 256 == pytest.approx(0.3 * RATE, abs=1)
+    assert triple.clean[::2].max() == pytest.approx(RESPONSE, rel=1e-2) and triple.clean[1::2].max() == 0
+    assert peak(triple.clean, target, RATE) == pytest.approx(0.9 * RESPONSE, rel=0.02)
+
+
+def test_distances_of_windows_are_in_the_units_that_are_stated():
+    x = np.random.default_rng(0).normal(size=(40, 3, 512))
+    assert psd_distance(np.sqrt(10) * x, x, RATE) == pytest.approx(1)  # a decade of power
+    assert covariance_distance(np.e * x, x) == pytest.approx(2 * np.sqrt(3))  # ln e² along each of three axes
+    # Along a random direction an even shift is a normal number, whose mean size is sqrt(2 / pi).
+    assert sliced_wasserstein(x[:, :1] + 3.0, x[:, :1]) == pytest.approx(3 * np.sqrt(2 / np.pi), rel=0.15)
+    found = judge(x[:30], x, RATE)
+    assert {(entry["n"], entry["n_real"]) for entry in found.values()} == {(30, 40)}
 
 
 def test_generated_windows_are_told_from_real_ones_by_what_differs():

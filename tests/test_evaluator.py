@@ -263,6 +263,17 @@ def test_the_worst_items_come_first() -> None:
     assert len(drawn) == len(shown.names)
 
 
+def test_the_classical_method_that_is_shown_is_the_best() -> None:
+    found = evaluate()
+    numbers, shown = found.numbers["noise sigma=0.2"], found.examples["noise sigma=0.2"]
+    best = max(Waves().baselines(), key=lambda name: numbers[name]["psnr"]["mean"])
+    assert shown.classical_name == best
+    truth, width = shown.truth, 5e-3
+    assert shown.classical is not None
+    error = np.square(shown.classical - truth).mean((1, 2))
+    np.testing.assert_allclose(10 * np.log10(width**2 / error), shown.psnr[best], rtol=1e-5)
+
+
 def test_progress_ends_at_the_total() -> None:
     calls: list[tuple[str, int, int]] = []
     evaluate(

@@ -12,9 +12,9 @@ from torch import Tensor
 from vaegan.data import SignalSet, Split
 from vaegan.domain import Domain
 from vaegan.errors import UserError
-from vaegan.evaluation.generation import evaluate_generation
+from vaegan.evaluation.generation import _memorisation, evaluate_generation
 from vaegan.evaluation.result import REAL, Generation
-from vaegan.metrics.features import FromFunction
+from vaegan.metrics.features import Extracted, FromFunction
 from vaegan.signal import Axis, SignalSpec
 from vaegan.workflow.judging import as_often, labels_of
 
@@ -84,6 +84,19 @@ def test_copies_are_found_out() -> None:
     assert own["nearer_than_test[flat]"]["mean"] == 1.0
     assert own["copies[flat]"]["mean"] == 1.0
     assert own["precision[flat]"]["mean"] > 0.6  # they look real enough
+
+
+def test_how_near_a_draw_is_counts_the_test_items_that_are_farther_and_ties_half() -> None:
+    known = Extracted(torch.zeros(1, 1))
+    test = Extracted(torch.arange(1.0, 201.0)[:, None])  # so far from the one training item
+    draws = {0.5: 1.0, 50.5: 0.75, 100.0: 0.5025, 500.0: 0.0}
+    found = _memorisation("x", Extracted(torch.tensor([*draws])[:, None]), known, test, 0)
+    assert found["nearer_than_test[x]"]["mean"] == pytest.approx(np.mean([*draws.values()]))
+    assert (found["copies[x]"]["n"], found["copies[x]"]["n_real"]) == (4, 200)
+    # Nearer than 99 of 100 test items, that is below 2.99.
+    for distance, share in ((2.9, 1.0), (3.1, 0.0)):
+        copies = _memorisation("x", Extracted(torch.tensor([[distance], [-distance]])), known, test, 0)
+        assert copies["copies[x]"]["mean"] == share
 
 
 def test_where_not_all_training_items_are_looked_at_that_is_said() -> None:

@@ -34,6 +34,7 @@ from vaegan.objectives import (
     PresGANObjective,
     VAEObjective,
 )
+from vaegan.objectives.cut import Noise
 from vaegan.objectives.hmc import sample_latents
 from vaegan.signal import Axis, SignalSpec
 from vaegan.testing import check_model, check_objective
@@ -152,6 +153,45 @@ def test_a_pure_generator_draws_and_says_that_it_restores_nothing(config: ModelC
     assert LarsenConfig().build(MNIST).restores
     with pytest.raises(UserError, match="no classes"):
         config.build(SMALL, classes=3)
+
+
+def test_the_pixel_vaegan_weighs_its_terms_as_it_says() -> None:
+    torch.manual_seed(0)
+    model = PIXEL.build(SMALL).double().eval()
+    x = torch.rand(4, *SMALL.shape, dtype=torch.float64) * 2 - 1
+    plain = Batch(x, x + 0.1 * torch.randn_like(x))
+
+    def losses(progress: float, **changes: float) -> dict[str, torch.Tensor]:
+        objective = PixelVAEGANObjective(**{"kl": 0.2, "adversarial": 0.3, "warmup": 0.5, "noise": 0.0, **changes})
+        return objective.losses(model, replace(plain, progress=progress), torch.Generator().manual_seed(3))
+
+    noise = Noise.draw(model, plain, torch.Generator().manual_seed(3))
+    encoding = model.encode(plain.y, None)
+    restored = model.decode(encoding.posterior.sample(noise.posterior), encoding.context)
+    real, fake = (model.judge(signal).logits.sigmoid() for signal in (x, restored))
+
+    def entropy(chance: torch.Tensor, label: float) -> torch.Tensor:
+        return -(label * torch.log(chance) + (1 - label) * torch.log(1 - chance)).mean()
+
+    pixel, kl = (restored - x).square().mean(), encoding.posterior.kl().mean()
+    for progress, ramp in ((0.0, 0.0), (0.25, 0.5), (0.8, 1.0)):
+        found = losses(progress)
+        torch.testing.assert_close(found["encoder"], pixel + 0.2 * ramp * kl + 0.3 * entropy(fake, 0.9))
+        torch.testing.assert_close(found["discriminator"], entropy(real, 0.9) + entropy(fake, 0.1))
+    assert not torch.allclose(losses(0.8, noise=0.1)["discriminator"], losses(0.8)["discriminator"])
+
+
+def test_steps_of_monte_carlo_grow_where_too_many_are_accepted() -> None:
+    x = torch.rand(4, *SMALL.shape)
+    steps = []
+    for wanted in (0.0, 1.0):
+        torch.manual_seed(0)
+        model = PRESGAN.build(SMALL)
+        before = float(model.step_size)
+        replace(PRES, acceptance=wanted, adapt=0.1).backward(model, Batch(x, x), torch.Generator().manual_seed(0))
+        steps.append(float(model.step_size) / before)
+    assert steps[0] > 1 >= steps[1]
+    assert steps[0] - steps[1] == pytest.approx(0.1, rel=1e-4)
 
 
 def test_a_ring_turned_is_drawn_and_judged_alike() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from vaegan.data import SignalSet, Split
+from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
-from vaegan.evaluation.latent import separability
+from vaegan.evaluation.latent import _partners, interpolate, latent_report, separability
 from vaegan.models.directions import Directions
 from vaegan.models.prior import MixturePrior
+from vaegan.nn import DiagonalGaussian
+from vaegan.signal import Axis, SignalSpec
 
 
 def two_blobs(n: int, d: int = 3, seed: int = 0) -> torch.Tensor:
@@ -113,3 +119,59 @@ def test_a_probe_reads_what_is_there_and_nothing_else() -> None:
     assert abs(found["Noise"]["mean"] - 0.5) < 0.12
     assert found["Glasses"]["n"] == 200
     assert separability(latents, np.ones((600, 1)), latents, np.ones((600, 1)), ("All",)) == {}
+
+
+class Levels(Domain):
+    """Waves of one size around a level of their own, two of each group, in volts of which 2 are a model unit."""
+
+    @property
+    def spec(self) -> SignalSpec:
+        return SignalSpec(1, (Axis("time", 20, 0.01, "s"),), "V", (-2.0, 2.0))
+
+    def dataset(self, split: Split) -> SignalSet:
+        wave = 0.4 * np.sin(np.arange(20) * (2 * np.pi / 20))
+        levels = np.linspace(-1.0, 1.0, 8)[:, None, None]
+        return SignalSet((levels + wave).astype(np.float32), np.arange(8) // 2)
+
+
+class LevelCoder(torch.nn.Module):
+    """The latent is the level, the context the wave around it; what is decoded is 0.1 too high."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def encode(self, y: torch.Tensor, mask: torch.Tensor | None = None) -> SimpleNamespace:
+        level = y.mean(-1)
+        return SimpleNamespace(posterior=DiagonalGaussian(level, torch.zeros_like(level)), context=y - level[..., None])
+
+    def decode(self, z: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
+        return z[..., None] + (torch.zeros(20) if context is None else context) + 0.1
+
+
+def test_what_a_latent_carries_is_told_by_what_is_lost_without_it() -> None:
+    domain = Levels()
+    found = latent_report(LevelCoder(), domain, domain.dataset("test"), None)  # type: ignore[arg-type]
+    levels = np.linspace(-0.5, 0.5, 8)  # in model units, whose range is 2
+    other = np.concatenate([levels[[2, 2, 4, 4, 6, 6]], levels[[0, 0]]])  # of the next item of another group
+    assert (found["n"], found["latent_dimensions"], found["active_units"]) == (8, 1, 1)
+    assert found["kl"] == pytest.approx(0.5 * np.square(levels).mean())
+    assert found["psnr"] == pytest.approx(10 * math.log10(4 / 0.1**2), abs=1e-3)
+    assert found["psnr_latent_only"] == pytest.approx(10 * math.log10(4 / (0.1**2 + 0.2**2 / 2)), abs=1e-3)
+    shuffled = (10 * np.log10(4 / np.square(other - levels + 0.1))).mean()
+    assert found["psnr_shuffled"] == pytest.approx(shuffled, abs=1e-3)
+    assert _partners(["a", "a", "b", "a"]).tolist() == [2, 2, 3, 2]  # type: ignore[union-attr]
+    assert _partners(["a", "a"]) is None
+
+
+def test_an_interpolation_goes_from_one_item_to_another() -> None:
+    domain = Levels()
+    found = interpolate(LevelCoder(), domain, domain.dataset("test"), pairs=3, steps=5)  # type: ignore[arg-type]
+    assert found.shape == (3, 5, 1, 20)
+    level = found[..., 0, 0] - 0.2  # in volts
+    known = np.linspace(-1.0, 1.0, 8)
+    for row in level:
+        assert min(abs(known - row[0])) < 1e-5 > min(abs(known - row[-1])) and abs(row[-1] - row[0]) > 0.1
+        np.testing.assert_allclose(row, np.linspace(row[0], row[-1], 5), atol=1e-5)
+    rows = np.random.default_rng((0, 3)).permutation(8)[:6]
+    np.testing.assert_allclose(level[:, 0], known[rows[::2]], atol=1e-5)

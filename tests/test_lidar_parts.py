@@ -339,6 +339,7 @@ def test_the_drop_head_draws_echoes_that_are_there_or_not() -> None:
     assert float(slope.abs().sum()) > 0
     noise = logistic_of(torch.randn(4, 8), torch.zeros(4, 1, 64, 64))
     assert float(noise.std()) == pytest.approx(math.pi / math.sqrt(3), rel=0.05)
+    assert float(torch.corrcoef(noise.flatten(1)).fill_diagonal_(0.0).abs().max()) < 0.1, "each item has its own"
     for broken in (math.nan, math.inf):  # of a training that went wrong: its terms tell, in one line
         assert logistic_of(torch.full((2, 8), broken), torch.zeros(2, 1, 4, 4)).isfinite().all()
     with pytest.raises(UserError, match="missing has 2 values; expected 1"):

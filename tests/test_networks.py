@@ -224,6 +224,14 @@ def test_active_units_counts_what_varies() -> None:
     assert active_units(means) == 2
 
 
+def test_running_statistics_move_by_a_tenth_with_each_batch() -> None:
+    norm = normalisation("batch", 3, 1).train()
+    x = torch.randn(6, 3, 40, generator=torch.Generator().manual_seed(0)) * 2 + 5
+    norm(x)
+    torch.testing.assert_close(norm.running_mean, 0.1 * x.mean((0, 2)))
+    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * x.transpose(0, 1).flatten(1).var(1))
+
+
 def test_unknown_norm_is_named() -> None:
     with pytest.raises(UserError, match="unknown norm 'instance'"):
         inspect.unwrap(normalisation)("instance", 8, 2)  # without the tests' own type check before it

@@ -16,6 +16,7 @@ from vaegan.errors import UserError
 from vaegan.models import DenseVAEConfig, LarsenConfig, LarsenGANConfig, RestoringConfig
 from vaegan.models.base import Model
 from vaegan.models.vaegan import VAEGAN
+from vaegan.nn import DiagonalGaussian
 from vaegan.objectives import (
     AmbientObjective,
     Batch,
@@ -213,6 +214,91 @@ def _kinds(base: type) -> set[type]:
     """Every class below ``base`` that can be made."""
     found = {cls for cls in base.__subclasses__() if not inspect.isabstract(cls)}
     return found.union(*(_kinds(cls) for cls in base.__subclasses__()))
+
+
+def test_terms_are_their_equations() -> None:
+    generator = torch.Generator().manual_seed(0)
+    real, fake, other = torch.randn(3, 6, generator=generator, dtype=torch.float64)
+
+    def surprise(chance: torch.Tensor) -> torch.Tensor:
+        return -torch.log(chance).mean()
+
+    expected = surprise(real.sigmoid()) + surprise(1 - fake.sigmoid()) + surprise(1 - other.sigmoid())
+    torch.testing.assert_close(terms.gan(real, fake, other), expected)
+    torch.testing.assert_close(terms.non_saturating(fake), surprise(fake.sigmoid()))
+    torch.testing.assert_close(terms.relativistic(real, fake), surprise((real - fake).sigmoid()))
+    x, y = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64)
+    half = torch.stack([(a - b).square().sum() / 2 for a, b in zip(x, y, strict=True)]).mean()
+    torch.testing.assert_close(terms.squared_error(x, y), half)
+    torch.testing.assert_close(terms.learned_similarity(x, y), half)
+    torch.testing.assert_close(terms.absolute_error(x, y), (x - y).abs().mean())
+    layers = [(x, y), (7 * x, 7 * y)]  # each in units of its own variance
+    once = (x - y).square().mean() / x.var()
+    torch.testing.assert_close(terms.normalised_similarity(*zip(*layers, strict=True)), once, rtol=1e-5, atol=0)
+    weight, at = torch.randn(3, 4, dtype=torch.float64), x.clone().requires_grad_()
+    slope = terms.gradient_penalty((weight * at).flatten(1).sum(1) + 0.5 * at[:, 0, 0].square(), at)
+    steep = weight.square().sum() - weight[0, 0].square() + (weight[0, 0] + x[:, 0, 0]).square()
+    torch.testing.assert_close(slope, 0.5 * steep.mean())
+
+
+def test_free_bits_are_of_each_dimension_over_the_batch() -> None:
+    mean = torch.tensor([[2.0, 0.1, 0.0], [0.0, 0.1, 0.0]], dtype=torch.float64)
+    q = DiagonalGaussian(mean, torch.zeros_like(mean))  # KL = mean² / 2: 1, 0.005 and 0 on average
+    assert float(terms.kl_prior(q)) == pytest.approx(1.005)
+    assert float(terms.kl_free_bits(q, 0.0)) == pytest.approx(1.005)
+    assert float(terms.kl_free_bits(q, 0.25)) == pytest.approx(1.5), (
+        "an item with less than that pays for one with more"
+    )
+
+
+def test_the_weights_of_the_modern_objective_are_those_that_it_states() -> None:
+    model, batch = _setting(RESTORING["map"], PICTURE)
+    batch = replace(batch, condition=None, known=None, step=1)  # no penalty in this step
+    objective = ModernObjective(
+        pixel=0.7, feature=0.0, adversarial=0.4, penalty=0.2, penalty_every=8, beta=0.3, warmup=0.5
+    )
+
+    def losses(progress: float, step: int = 1, change: ModernObjective = objective) -> dict[str, torch.Tensor]:
+        draws = torch.Generator().manual_seed(3)
+        return change.losses(model, replace(batch, progress=progress, step=step), draws)
+
+    start, half, end = (losses(progress) for progress in (0.0, 0.25, 0.9))
+    noise = Noise.draw(model, batch, torch.Generator().manual_seed(3))
+    encoding = model.encode(batch.y, batch.mask)
+    restored = model.decode(encoding.posterior.sample(noise.posterior), encoding.context)
+    pixel = 0.7 * (restored - batch.x).abs().mean()
+    prior = 0.3 * encoding.posterior.kl().mean() / math.prod(batch.x.shape[1:])
+    real, fake = (model.judge(x).logits for x in (batch.x, restored))
+    fool = 0.4 * -torch.log(torch.sigmoid(fake - real)).mean()
+    for found, ramp in ((start, 0.0), (half, 0.5), (end, 1.0)):
+        torch.testing.assert_close(found["encoder"], pixel + ramp * prior)
+        torch.testing.assert_close(found["decoder"], pixel + ramp * fool)
+        torch.testing.assert_close(found["discriminator"], -torch.log(torch.sigmoid(real - fake)).mean())
+    slopes = []
+    for x in (batch.x, restored):
+        at = x.detach().requires_grad_()
+        slopes.append(torch.autograd.grad(model.judge(at).logits.sum(), at)[0].square().flatten(1).sum(1).mean())
+    lazy = losses(0.9, step=16)["discriminator"] - end["discriminator"]
+    torch.testing.assert_close(lazy, 0.2 * 8 * 0.5 * (slopes[0] + slopes[1]))
+    liking = losses(0.0, change=replace(objective, pixel=0.0, feature=0.6))["encoder"]
+    layers = [model.judge(x).features[1:] for x in (batch.x, restored)]
+    expected = [(a - b).square().mean() / a.var() for a, b in zip(*layers, strict=True)]
+    torch.testing.assert_close(liking, 0.6 * torch.stack(expected).mean(), rtol=1e-3, atol=0)
+
+
+def test_the_evidence_bound_of_a_vae_is_a_mean_over_elements() -> None:
+    model, batch = _setting(RESTORING["map"], SERIES)
+    batch = replace(batch, known=None)
+
+    def loss(**changes: float) -> torch.Tensor:
+        return VAEObjective(**changes).losses(model, batch, torch.Generator().manual_seed(3))["decoder"]  # type: ignore[arg-type]
+
+    noise = Noise.draw(model, batch, torch.Generator().manual_seed(3))
+    encoding = model.encode(batch.y, batch.mask)
+    error = model.decode(encoding.posterior.sample(noise.posterior), encoding.context) - batch.x
+    torch.testing.assert_close(loss(beta=0.0, variance=0.2), 0.5 * error.square().mean() / 0.2)
+    prior = loss(beta=2.0) - loss(beta=0.0)
+    torch.testing.assert_close(prior, 2.0 * encoding.posterior.kl().mean() / math.prod(SERIES.shape))
 
 
 def test_signs_follow_algorithm_1() -> None:

@@ -12,11 +12,13 @@ from scipy.special import gammaincc
 
 from vaegan.data import SignalSet
 from vaegan.degradation import Degradation, GaussianNoise, Measurement, observe
+from vaegan.degradation.base import uniform
 from vaegan.errors import UserError
 from vaegan.models import DenseVAEConfig, LarsenConfig, RestoringConfig
 from vaegan.models.latent import LatentModel
 from vaegan.nn import DiagonalGaussian, Encoding
 from vaegan.objectives import AmbientObjective, Batch, BlindSpotObjective, Objective, ThinningObjective
+from vaegan.objectives.cut import Noise
 from vaegan.objectives.observed import gamma_above
 from vaegan.signal import Axis, SignalSpec
 from vaegan.testing import check_objective
@@ -82,6 +84,48 @@ def test_the_clean_signal_is_not_looked_at(objective: Objective) -> None:
     for player in objective.players:
         assert torch.isfinite(losses[1][player])
         assert torch.equal(losses[0][player], losses[1][player])
+
+
+def test_what_was_not_observed_is_not_judged() -> None:
+    batch = batch_of(PICTURE, masked=True)
+    assert batch.mask is not None
+    torch.manual_seed(0)
+    model = SMALL.build(PICTURE).eval()
+    for objective in (BlindSpotObjective(share=0.4), ThinningObjective(law="gaussian", level=0.1)):
+        filled = [replace(batch, y=torch.where(batch.mask, batch.y, filler)) for filler in (0.0, 0.9)]
+        losses = [objective.losses(model, some, torch.Generator().manual_seed(3))["encoder"] for some in filled]
+        torch.testing.assert_close(*losses)
+
+
+def test_of_what_is_held_against_the_other_part_the_share_that_was_not_shown_counts() -> None:
+    batch = batch_of(PICTURE, masked=True)
+    assert batch.mask is not None
+    torch.manual_seed(0)
+    model = SMALL.build(PICTURE).eval()
+    objective = ThinningObjective(law="gaussian", level=0.1, low=0.8, high=0.8, beta=0.0)
+    generator = torch.Generator().manual_seed(3)
+    noise = Noise.draw(model, batch, generator)
+    share = 0.8 + 0.0 * uniform(len(batch.y), batch.y, generator)
+    shown, wanted = objective.pair(model, batch, share, generator)
+    encoding = model.encode(shown, batch.mask)
+    restored = model.decode(encoding.posterior.sample(noise.posterior), encoding.context)
+    expected = 0.2 * (restored - wanted).square()[batch.mask.expand_as(wanted)].mean()
+    found = objective.losses(model, batch, torch.Generator().manual_seed(3))["encoder"]
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_penalty_that_comes_rarely_weighs_as_much_as_one_that_comes_always() -> None:
+    model, batch = SMALL.build(PICTURE), batch_of(PICTURE)
+
+    def apart(every: int, step: int, penalty: float = 0.3) -> torch.Tensor:
+        objective = AmbientObjective(penalty=penalty, penalty_every=every)
+        return objective.losses(model, replace(batch, step=step), torch.Generator().manual_seed(3))["discriminator"]
+
+    plain = apart(1, 0, penalty=0.0)
+    always, rarely = apart(1, 4) - plain, apart(4, 4) - plain
+    assert bool(always > 0)
+    torch.testing.assert_close(rarely, 4 * always, rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(apart(4, 5), plain)
 
 
 def test_parts_of_gamma_noise_are_independent_and_unbiased() -> None:

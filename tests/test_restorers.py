@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import pytest
 import torch
 
+from vaegan.degradation.base import normal
 from vaegan.errors import UserError
 from vaegan.models import (
     DiffusionConfig,
@@ -107,6 +109,42 @@ def test_restorations_are_drawn_where_there_is_something_to_draw(name) -> None:
     torch.testing.assert_close(found.mean, again.mean)
 
 
+def test_objectives_of_restorers_are_in_the_units_that_they_state() -> None:
+    batch = some(PICTURE)
+
+    def losses(name: str, objective: Objective) -> dict[str, torch.Tensor]:
+        return objective.losses(built(name, PICTURE).eval(), batch, torch.Generator().manual_seed(0))
+
+    error = built("unet", PICTURE).eval().restored(batch.y, batch.mask) - batch.x
+    torch.testing.assert_close(losses("unet", PixelObjective())["network"], error.abs().mean())
+    torch.testing.assert_close(losses("unet", PixelObjective(squared=True))["network"], error.square().mean())
+
+    model = built("unet-vae", PICTURE).eval()
+    noise = normal((4, *model.latent_shape), batch.y, torch.Generator().manual_seed(0))
+    x, q = model.autoencoded(batch.y, batch.mask, noise)
+    expected = (x - batch.x).square().mean() + 0.5 * q.kl().mean() / (3 * 12 * 10)  # nats an element
+    torch.testing.assert_close(losses("unet-vae", UNetVAEObjective(beta=0.5))["encoder"], expected)
+
+    model = built("gan", PICTURE).eval()
+    x = model.generator(batch.y, batch.mask, None, drop=False)
+    real, fake = (model.judge(batch.y, batch.mask, signal) for signal in (batch.x, x))
+    fool, apart = -torch.log(fake.sigmoid()).mean(), -(torch.log(real.sigmoid()) + torch.log(1 - fake.sigmoid())).mean()
+    for squared in (False, True):
+        wrong = (x - batch.x) / 2  # of signals from 0 to 1
+        size = wrong.square().mean() if squared else wrong.abs().mean()
+        objective = PairedGANObjective(pixel=3.0, adversarial=0.5, squared=squared)
+        found = objective.losses(without_dropout(model), batch, None)
+        torch.testing.assert_close(found["generator"], 0.5 * fool + 3.0 * size)
+        torch.testing.assert_close(found["discriminator"], apart)
+
+
+def without_dropout(model: Restorer) -> Restorer:
+    for module in model.modules():
+        if hasattr(module, "dropout"):
+            module.dropout = 0.0
+    return model
+
+
 def test_moments_are_those_of_the_draws() -> None:
     values = iter([torch.tensor([[1.0]]), torch.tensor([[2.0]]), torch.tensor([[6.0]])])
     found = moments(lambda: next(values), 3)
@@ -191,7 +229,25 @@ def test_a_new_flow_is_a_gaussian_around_the_estimate() -> None:
         estimate = model.restored(batch.y)
         noise = torch.zeros_like(batch.x)
         at_mode, away = (float(model.nats(x, batch.y, None, None, noise).mean()) for x in (estimate, estimate + 1.0))
+        none, ones = (
+            model.nats(batch.x, batch.y, None, None, value * torch.ones_like(batch.x)) for value in (0.0, 1.0)
+        )
+        moved = model.nats(batch.x + model.noise, batch.y, None, None, noise)
     assert away - at_mode == pytest.approx(0.5, abs=0.02)  # half a squared unit a value
+    assert at_mode == pytest.approx(0.5 * math.log(2 * math.pi), abs=0.02), "the density of a unit Gaussian at its mode"
+    torch.testing.assert_close(ones, moved)
+    assert not torch.allclose(ones, none)
+
+
+def test_draws_of_a_flow_are_as_wide_as_its_temperature() -> None:
+    model = built("flow", SignalSpec(1, (Axis("time", 2000),), "V", (-1, 1)))
+    assert isinstance(model, ConditionalFlow)
+    y = torch.zeros(4, 1, 2000)
+    with torch.no_grad():
+        for temperature in (0.3, 1.0):
+            model.temperature = temperature
+            drawn = model.restored(y, generator=torch.Generator().manual_seed(0)) - model.restored(y)
+            assert float(drawn.std()) == pytest.approx(temperature, rel=0.05)
 
 
 def test_more_steps_of_diffusion_are_other_restorations() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -18,7 +19,7 @@ from domains.sonar import Sonar, anomaly, baselines, metrics, report, sources, v
 from domains.sonar.__main__ import classes, measure
 from domains.sonar.classifier import augmentation_gain, recalls, tensors, train_classifier
 from domains.sonar.frames import flaw, outside_fan, starts, windows
-from domains.sonar.gain import LogCompression, Stripes, TVGError
+from domains.sonar.gain import BeamPattern, CrossTalk, LogCompression, Stripes, TVGError
 from domains.sonar.motion import Ghost, LostLines, Smear
 from domains.sonar.scaling import to_amplitude, to_model
 from domains.sonar.simulator import CLASSES, Scene, simulate
@@ -119,16 +120,59 @@ def test_additive_noise_grows_with_range() -> None:
     y = amplitude(RangeNoise(0.2)(flat(0.2), generator=rng()).y)[0, 0]
     near, far = y[:40], y[-40:]
     assert float(far.mean()) > float(near.mean()) + 0.05
+    # s (r / r_max)^2 (1 + c in the middle beams, 1 at the edges) R / 2, of which R has the mean sqrt(pi / 2).
+    noise = RangeNoise(0.2, centre=3.0, clip=False)(flat(0.2, batch=8), generator=rng()).y
+    added = amplitude(noise).mean((0, 1)) - 0.2
+    most = 0.2 * math.sqrt(math.pi / 2) / 2
+    halfway, end = slice(190, 210), slice(380, 400)
+    assert float(added[halfway, :20].mean()) == pytest.approx(most / 4, rel=0.1)
+    assert float(added[end, :20].mean()) == pytest.approx(most * 0.95, rel=0.1)
+    assert float(added[end, halfway].mean()) == pytest.approx(4 * most * 0.95, rel=0.1)
 
 
 def test_gain_errors_have_their_size() -> None:
     y = amplitude(TVGError(20.0, clip=False)(flat(0.05), generator=rng()).y)[0, 0, :, 0]
     assert 20 * math.log10(float(y[-1] / y[0])) == pytest.approx(20.0, abs=1e-3)
+    assert float(y[0] * y[-1]) == pytest.approx(0.05**2, rel=1e-4), "as much is lost near as is gained far"
     striped = amplitude(Stripes(0.2, clip=False)(flat(0.1), generator=rng()).y)[0, 0]
     assert float(striped.std(dim=1).max()) < 1e-6
     assert float(striped[:, 0].std()) / 0.1 == pytest.approx(0.2, rel=0.15)
     shown = amplitude(LogCompression(10.0)(flat(0.25), generator=rng()).y)
     assert float(shown.mean()) == pytest.approx(round(255 * math.log(3.5) / math.log(11)) / 255)
+
+
+def test_a_beam_pattern_takes_its_depth_from_the_outermost_beams() -> None:
+    y = amplitude(BeamPattern(8.0, clip=False)(flat(0.4, n=101, batch=500), generator=rng()).y)
+    lost = -20 * torch.log10(y / 0.4)
+    assert float(lost.std(dim=2).max()) < 1e-4, "each range alike"
+    beams = lost[:, 0, 0].mean(0)  # the ripple has random phases: its mean is 0
+    torch.testing.assert_close(beams, 8 * torch.linspace(-1, 1, 101) ** 2, atol=0.4, rtol=0)
+    assert float((lost[:, 0, 0] - beams).abs().max()) < 8 / 2 + 0.4
+
+
+def test_cross_talk_grows_with_range_along_few_beams() -> None:
+    n = 300
+    y = amplitude(CrossTalk(0.4, share=0.1, clip=False)(flat(0.0, n=n, batch=20), generator=rng()).y)[:, 0]
+    hit = (y > 0).any(1)
+    assert float(hit.float().mean()) == pytest.approx(0.1, abs=0.02)
+    spokes = y.movedim(1, 2)[hit]
+    expected = 0.4 * (0.3 + 0.7 * torch.linspace(0, 1, n)) * math.sqrt(math.pi / 2) / 2
+    for part in (slice(0, 30), slice(270, 300)):
+        assert float(spokes[:, part].mean()) == pytest.approx(float(expected[part].mean()), rel=0.05)
+    rows = CrossTalk(0.4, share=0.1, along="rows", clip=False)(flat(0.0, n=n), generator=rng()).y[0, 0]
+    assert bool(((rows > -1).any(1) == (rows[:, 1:] > -1).all(1)).all()), "a ping is hit as a whole"
+
+
+def test_a_range_of_looks_is_drawn_evenly_in_their_inverse() -> None:
+    y = amplitude(GammaSpeckle((1.0, 10.0), clip=False)(flat(0.3, n=32, batch=1500), generator=rng()).y) / 0.3
+    variance = y.var(dim=(1, 2, 3))
+    assert float(variance.mean()) == pytest.approx((1 + 0.1) / 2, abs=0.02)
+    assert float((variance < 0.325).float().mean()) == pytest.approx(0.25, abs=0.03)
+
+
+def test_half_of_an_amount_of_speckle_is_half_of_its_spread() -> None:
+    y = amplitude(RayleighSpeckle(0.5, clip=False)(flat(0.3), generator=rng()).y) / 0.3
+    assert float(y.std()) == pytest.approx(0.5 * math.sqrt(4 / math.pi - 1), rel=0.03)
 
 
 def test_lost_lines_are_marked() -> None:
@@ -164,6 +208,10 @@ def test_ghosts_come_later_and_smears_keep_the_mean() -> None:
     smeared = amplitude(Smear(5.0)(2 * u - 1, generator=rng()).y)[0, 0]
     assert float(smeared.sum()) == pytest.approx(1.0, abs=1e-4)
     assert int((smeared[5] > 0.1).sum()) == 5
+    down = amplitude(Smear(5.0, along="rows")(2 * u - 1, generator=rng()).y)[0, 0]
+    assert int((down[:, 9] > 0.1).sum()) == 5 and int((down > 1e-6).sum()) == 5
+    weak = amplitude(Ghost(0.2)(2 * u - 1, generator=rng()).y)
+    assert float(weak[0, 0, rows[1], 9]) == pytest.approx(0.2, abs=1e-6)
 
 
 def test_despecklers_are_their_formulas() -> None:
@@ -223,6 +271,51 @@ def test_measures_of_known_pictures() -> None:
     even = 0.5 + 0.01 * generator.standard_normal((64, 64))
     place = metrics.homogeneous(np.where(np.arange(64)[:, None] < 32, even, rough))
     assert place[0][0].stop <= 32, "the even half is the homogeneous one"
+
+
+def test_measures_know_what_does_not_count() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.random((1, 1, 24, 24))
+    slope = 0.3 * np.square(np.arange(24))[:, None]
+    assert metrics.epi(x + slope, x, 1.0) == pytest.approx([1.0]), "an even curvature is no edge"
+    speckle = generator.gamma(4.0, 0.25, (256, 256))
+    assert metrics.ssi(0.5 * speckle, speckle) == pytest.approx(1.0), "all darker is not smoother"
+    assert metrics.smpi(speckle + 0.3 * speckle.mean(), speckle) == pytest.approx(1.3)
+    # Alike along columns, opposite along rows: neither is speckle, and they do not cancel.
+    stripes = np.where(np.arange(64) % 2, 0.9, 1.1) * np.ones((64, 1))
+    assert metrics.ratio_statistics(np.full((64, 64), 0.5), 0.5 * stripes)["structure"] == pytest.approx(1.0, rel=0.01)
+
+
+def test_a_bright_thing_is_the_target_and_what_it_hides_the_shadow() -> None:
+    picture = 0.4 + 0.02 * np.random.default_rng(0).standard_normal((80, 80))
+    picture[20:32, 20:32], picture[50:62, 20:32] = 0.9, 0.05
+    target, shadow = metrics.target_and_shadow(picture)
+    assert target[20:32, 20:32].any() and not target[40:].any()
+    assert shadow[50:62, 20:32].any() and not shadow[:40].any()
+
+
+def test_of_a_record_both_what_was_observed_and_what_became_of_it_are_measured() -> None:
+    observed = 0.3 * np.random.default_rng(0).gamma(4.0, 0.25, (96, 96))
+    observed[20:32, 20:32], observed[50:62, 20:32] = 0.9, 0.01
+    restored = observed.mean() + 0.5 * (observed - observed.mean())
+    restored[20:32, 20:32], restored[50:62, 20:32] = 0.9, 0.01
+    found = metrics.without_truth(restored, observed)
+    assert found["enl_observed"] == pytest.approx(4.0, rel=0.3)
+    assert found["enl"] > 3 * found["enl_observed"]
+    assert found["cnr"] > 1.02 * found["cnr_observed"]
+
+
+def test_log_filters_keep_the_mean_and_fill_gaps_with_what_is_nearest() -> None:
+    y = 0.3 * np.random.default_rng(0).gamma(1.0, 1.0, (48, 48))
+    for denoise, strength in ((baselines._tv, 0.5), (baselines._nlm, 0.7)):
+        assert baselines.in_log(denoise, y, strength).mean() == pytest.approx(y.mean())
+    methods = baselines.despecklers(Sonar(size=48).spec, "amplitude", slow=False)
+    even, mask = np.full((1, 48, 48), 2 * 0.3 - 1.0), np.ones((1, 48, 48), dtype=bool)
+    mask[:, 10:16] = False
+    even[~mask] = -1.0  # as a lost ping is recorded
+    for name in ("lee", "kuan", "frost", "log-tv", "median", "nlm"):
+        restored = methods[name].restore(even, mask, methods[name].middle)
+        np.testing.assert_allclose(restored, 2 * 0.3 - 1.0, atol=0.02, err_msg=name)
 
 
 def test_the_simulator_shadows_what_it_lights() -> None:
@@ -391,6 +484,36 @@ def test_novel_frames_stand_out_and_the_area_is_right() -> None:
     assert float(inside) > float(maps["density"].mean())
     assert 0 <= found["pca-4"] <= 1
     assert set(anomaly.maps(model, strange)) == {"reconstruction"}
+
+
+def test_what_a_score_map_is_in_units_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    sizes = {"latent": 4, "width": 4, "decoder_width": 4, "discriminator_width": 4, "depth": 2, "hidden": 8}
+    model = LarsenConfig(**sizes, discriminator_hidden=8, norm="group", discriminator_norm="none").build(TINY.spec)
+    y = 0.2 * torch.randn((12, 1, 16, 16), generator=rng())
+    normal = anomaly.learn_normal(model.eval(), y)
+    one, other = (
+        anomaly.maps(model, y, None, replace(normal, variances=torch.full_like(normal.variances, variance)))
+        for variance in (1.0, 4.0)
+    )
+    torch.testing.assert_close(other["difference"], one["difference"] / 4, rtol=1e-4, atol=0)
+    monkeypatch.setattr(model, "decode", lambda z, context: torch.zeros_like(y))
+    even, mask = torch.full_like(y, 0.5), torch.ones_like(y, dtype=torch.bool)
+    mask[..., :8] = False
+    found = anomaly.maps(model, even)["reconstruction"]
+    torch.testing.assert_close(found, torch.full_like(found, 0.25), msg="up to the border")
+    seen = anomaly.maps(model, even, mask)["reconstruction"]
+    assert float(seen[..., :6].abs().max()) == 0, "where nothing was observed nothing is strange"
+    assert float(seen[..., 10:].min()) == pytest.approx(0.25)
+
+
+def test_principal_components_are_those_of_the_training_frames() -> None:
+    generator = np.random.default_rng(0)
+    train = 1.0 + generator.normal(size=(30, 2)) @ generator.normal(size=(2, 25))
+    train = train.reshape(30, 1, 5, 5)
+    assert anomaly.pca_scores(train, train[:5], 2) == pytest.approx(np.zeros(5), abs=1e-20)
+    darker = anomaly.pca_scores(train, np.zeros((3, 1, 5, 5)), 2)
+    assert (darker > 0.1).all() and darker == pytest.approx([darker[0]] * 3)
 
 
 def test_the_score_of_a_frame_does_not_depend_on_the_others() -> None:

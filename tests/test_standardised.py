@@ -53,6 +53,22 @@ def test_gradients_are_each_players_own(objective: Objective) -> None:
     check_objective(objective, *some())
 
 
+def test_the_size_of_a_signal_is_that_of_what_was_observed_of_it() -> None:
+    y = torch.tensor([[[3.0, 4.0, 100.0], [5.0, 12.0, 100.0]]])
+    seen = torch.tensor([[[True, True, False]]])
+    assert float(mean_square(y, seen)) == pytest.approx((9 + 16 + 25 + 144) / 4)
+    assert float(mean_square(y)) == pytest.approx((9 + 16 + 25 + 144 + 20_000) / 6)
+    model, _ = some()
+    torch.nn.init.normal_(model.decoder.last.layer.weight, 0.0, 0.1)
+    drawn = []
+    for typical in (0.1, 0.3):
+        model.typical = typical
+        with torch.no_grad():
+            drawn.append(model.sample(3, generator=torch.Generator().manual_seed(0)))
+    assert float(drawn[0].abs().max()) > 0
+    torch.testing.assert_close(drawn[1], 3 * drawn[0])
+
+
 def test_from_the_latent_alone_a_signal_gets_the_observed_size() -> None:
     model, batch = some()
     torch.nn.init.normal_(model.decoder.last.layer.weight, 0.0, 0.1)

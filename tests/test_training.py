@@ -33,6 +33,7 @@ from vaegan.signal import Axis, SignalSpec
 from vaegan.training import Adam, AveragedWeights, Feed, RMSProp, TrainingConfig, fit, make_fabric
 from vaegan.training.gating import step_if
 from vaegan.training.log import Log
+from vaegan.training.loop import _Budget, _finish_gradients, _set_learning_rates
 from vaegan.training.state import load_tensors, save_tensors
 from vaegan.workflow.training import _monitor
 
@@ -231,6 +232,8 @@ def test_surrogates_keep_spectrum_mean_and_what_channels_share(length) -> None:
         after[:, 0] * after[:, 1].conj(), before[:, 0] * before[:, 1].conj(), atol=1e-2, rtol=1e-3
     )
     assert not torch.isclose(new, plain, atol=0.1).flatten(1).all(1).any()
+    turns = (after * before.conj())[:, 0, 1 : (length - 1) // 2]
+    assert float((turns / turns.abs()).mean().abs()) < 0.1, "by any angle alike"
 
 
 def test_surrogates_are_of_the_share_that_is_asked_for_and_of_whole_signals() -> None:
@@ -326,6 +329,93 @@ def test_two_processes_see_different_halves_of_a_batch() -> None:
     assert torch.equal(whole, halves)
 
 
+def test_every_process_draws_noise_of_its_own_and_every_epoch_an_order_of_its_own() -> None:
+    noises = []
+    for rank in (0, 1):
+        batch, _ = feed(batch=32, rank=rank, world=2)(0, 0.0)
+        noises.append((batch.y - batch.x).flatten())
+    assert abs(float(torch.corrcoef(torch.stack(noises))[0, 1])) < 0.2
+    one, two = (feed(batch=64)(step, 0.0)[0].x for step in (0, 1))
+    assert not torch.equal(one, two)
+
+
+def test_copies_that_stay_the_same_differ_from_item_to_item() -> None:
+    even = replace(waves(), signals=np.zeros((64, 1, 400), np.float32))
+    fixed = Feed(even, lambda x: x, GaussianNoise(0.1), batch=64, device=torch.device("cpu"), fixed=True)
+    first, second = (fixed(step, 0.0)[0].y[:, 0] for step in (0, 1))
+    alike = torch.corrcoef(torch.cat([first, second])) > 0.99
+    assert bool((alike[:64, :64] == torch.eye(64, dtype=torch.bool)).all()), "no two items have the same noise"
+    assert bool((alike[:64, 64:].sum(1) == 1).all()), "each has its own again in the next epoch"
+
+
+def test_what_is_mirrored_is_mirrored_with_its_damage_and_its_gaps() -> None:
+    signals = np.array(waves().signals)
+    signals[:, :, :5] = np.nan
+    pairs = replace(waves(), signals=signals, observed=signals + 1)
+    cpu = torch.device("cpu")
+    paired = Feed(pairs, lambda x: x, None, batch=64, device=cpu, flip=True, gaps=True)(0, 0.0)[0]
+    own = replace(waves(), signals=signals)
+    fixed = Feed(own, lambda x: x, GaussianNoise(1e-3), batch=64, device=cpu, flip=True, gaps=True, fixed=True)
+    for batch, offset in ((paired, 1.0), (fixed(0, 0.0)[0], 0.0)):
+        assert batch.known is not None and batch.mask is not None
+        assert torch.equal(batch.known, batch.mask)
+        assert 20 < int((~batch.known[:, 0, -1]).sum()) < 44, "about half"
+        assert torch.equal(batch.known[:, 0, 0], ~batch.known[:, 0, -1])
+        assert bool((batch.x[~batch.known] == 0).all())
+        torch.testing.assert_close(batch.y[batch.mask], batch.x[batch.known] + offset, atol=1e-2, rtol=0)
+
+
+def test_learning_rates_rise_and_fall_by_the_share_of_the_budget() -> None:
+    optimizers = {
+        name: Adam(lr=1e-3).build([torch.nn.Parameter(torch.ones(1))]) for name in ("decoder", "discriminator")
+    }
+
+    def rates(progress: float, **more: object) -> list[float]:
+        _set_learning_rates(optimizers, replace(CONFIG, **more), progress)  # type: ignore[arg-type]
+        return [optimizer.param_groups[0]["lr"] for optimizer in optimizers.values()]
+
+    own = replace(CONFIG, optimizer=Adam(lr=1e-3), warmup=0.1, discriminator_lr=3.0).__dict__
+    assert rates(0.0, **own) == pytest.approx([1e-5, 3e-5])
+    assert rates(0.5, **own) == pytest.approx([0.505e-3, 3 * 0.505e-3])
+    assert rates(1.0, **own) == rates(1.2, **own) == pytest.approx([1e-5, 3e-5])
+    assert rates(0.049, **{**own, "schedule": "constant"}) == pytest.approx([0.5e-3, 1.5e-3])
+    assert rates(0.9, **{**own, "schedule": "constant"}) == pytest.approx([1e-3, 3e-3])
+
+
+def test_long_gradients_are_cut_but_the_discriminators() -> None:
+    players = {}
+    for name, size in (("encoder", 5.0), ("decoder", 0.5), ("discriminator", 5.0)):
+        parameter = torch.nn.Parameter(torch.zeros(2))
+        parameter.grad = torch.tensor([0.6, -0.8]) * size
+        players[name] = [parameter]
+    for clip, left in ((1.0, (1.0, 0.5, 5.0)), (0.0, (1.0, 0.5, 5.0))):
+        norms = _finish_gradients(make_fabric("cpu", "32-true"), players, clip)
+        assert [float(p.grad.norm()) for (p,) in players.values()] == pytest.approx(left, rel=1e-5)
+        assert players["encoder"][0].grad[0] > 0 > players["encoder"][0].grad[1]
+    assert list(norms) == [f"gradient_{name}" for name in players]
+    players["encoder"][0].grad *= 4
+    assert float(_finish_gradients(make_fabric("cpu", "32-true"), players, 1.0)["gradient_encoder"]) == pytest.approx(4)
+
+
+def test_what_ends_first_ends_a_training() -> None:
+    budget = _Budget(TrainingConfig(samples=1000, minutes=2.0), "cuda")
+    assert budget.progress(500, 12.0) == 0.5
+    assert budget.progress(100, 60.0) == 0.5
+    assert _Budget(TrainingConfig(samples=1000, cpu_minutes=1.0), "cpu").progress(100, 30.0) == 0.5
+    assert _Budget(TrainingConfig(samples=1000, cpu_minutes=1.0), "cuda").progress(100, 3000.0) == 0.1
+
+
+def test_the_log_has_the_mean_of_the_steps_since_the_last_line() -> None:
+    log = Log(None, None, "")
+    for step in range(4):
+        log.keep(step, {"loss": torch.tensor(float(step))})
+    assert log.flush(64) == {"loss": 1.5}
+    log.keep(4, {"loss": torch.tensor(7.0)})
+    log.flush(80)
+    log.close()
+    assert log.history == [{"samples": 64.0, "loss": 1.5}, {"samples": 80.0, "loss": 7.0}]
+
+
 def test_the_average_forgets_its_start() -> None:
     model = RESTORING.build(SPEC)
     average = AveragedWeights(model, share=0.05)
@@ -334,6 +424,22 @@ def test_the_average_forgets_its_start() -> None:
     for step in range(1, 200):
         average.update(model, 8 * step, 8)
     assert all(torch.allclose(p, torch.ones_like(p), atol=1e-3) for p in average.model.parameters())
+
+
+def test_half_of_the_average_is_of_the_last_twentieth_of_what_was_seen() -> None:
+    model = LARSEN.build(SPEC)
+    average = AveragedWeights(model, share=0.05)
+    for value, steps in ((0.0, range(1, 1001)), (1.0, range(1001, 1051))):
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, value)
+        for step in steps:
+            average.update(model, 8 * step, 8)
+    for buffer in model.buffers():
+        buffer.fill_(3)
+    average.update(model, 8 * 1051, 8)
+    assert all(torch.allclose(p, torch.full_like(p, 0.5), atol=0.03) for p in average.model.parameters())
+    buffers = list(average.model.buffers())
+    assert buffers and all((buffer == 3).all() for buffer in buffers), "statistics of batches are the last ones"
 
 
 def test_saved_files_are_complete_or_absent(tmp_path) -> None:

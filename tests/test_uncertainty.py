@@ -14,10 +14,18 @@ from vaegan.data import SignalSet, Split
 from vaegan.degradation import build
 from vaegan.domain import Domain
 from vaegan.errors import UserError
-from vaegan.evaluation.uncertainty import Validation, _rank_correlation, calibrate, evaluate_uncertainty
+from vaegan.evaluation.tradeoff import SETTINGS, evaluate_tradeoff
+from vaegan.evaluation.uncertainty import (
+    Validation,
+    _rank_correlation,
+    _reliability,
+    calibrate,
+    evaluate_uncertainty,
+)
+from vaegan.metrics.features import FromFunction
 from vaegan.models import Restored, RestoringConfig
 from vaegan.models.blend import Blend
-from vaegan.models.spread import SIGNS, Calibrated, Calibration
+from vaegan.models.spread import SIGNS, Calibrated, Calibration, _ninetieth, averaged
 from vaegan.signal import Axis, SignalSpec
 
 
@@ -58,6 +66,18 @@ def test_each_cause_gets_its_weight() -> None:
         assert known[-1] == name
         assert min(weights.values()) >= 0
         assert weights[name] == pytest.approx(causes[name], rel=0.15)
+
+
+def test_nine_tenths_are_those_of_these_and_of_one_more() -> None:
+    for n, expected in ((100, 91), (10, 10), (9, 9), (3, 3)):  # as split conformal prediction has it
+        assert _ninetieth(torch.arange(n, 0, -1).double()) == expected
+
+
+def test_what_lies_beyond_an_end_does_not_count_for_a_mean() -> None:
+    for shape in ((1, 1, 20), (1, 2, 9, 20)):
+        torch.testing.assert_close(averaged(torch.full(shape, 0.7), 3), torch.full(shape, 0.7))
+    ramp = averaged(torch.arange(20.0).view(1, 1, -1), 3)[0, 0]
+    assert (float(ramp[0]), float(ramp[10]), float(ramp[-1])) == pytest.approx((1.5, 10.0, 17.5))
 
 
 def test_what_was_not_observed_is_a_sign_of_its_own() -> None:
@@ -239,6 +259,27 @@ def test_a_spread_that_does_not_vary_ranks_nothing_and_of_an_unknown_truth_nothi
     assert np.isnan(ranks[2])
 
 
+def test_ranks_know_no_scale_and_a_bin_has_the_root_mean_square_of_its_errors() -> None:
+    spread = torch.rand(2, 1, 60, generator=torch.Generator().manual_seed(0))
+    assert _rank_correlation(spread, spread**9) == pytest.approx([1.0, 1.0])
+    levels = torch.arange(1.0, 13.0).repeat_interleave(50)[None, None]
+    error = levels * torch.where(torch.arange(600) % 2 == 0, 0.0, 1.0)  # half of a bin is met exactly
+    found = _reliability(error, levels)
+    assert found[:, 0] == pytest.approx(np.arange(1, 13))
+    assert found[:, 1] == pytest.approx(np.arange(1, 13) / 2**0.5)
+
+
+def test_coverage_is_told_before_and_after_the_calibration() -> None:
+    domain, restorer = Waves(), Knowing(knows=True)  # whose own spread is the error itself
+    noise = build("noise sigma=0.1", domain.degradations())
+    for floor, held in ((1e-9, 0.0), (10.0, 1.0)):
+        numbers = evaluate_uncertainty(
+            restorer, Calibration((floor, *[0.0] * 7), 1), domain, domain.dataset("test"), {"noise": noise}, n=9, seed=0
+        ).numbers["noise"]
+        assert numbers["coverage90_raw"]["mean"] == 1.0
+        assert numbers["coverage90"]["mean"] == pytest.approx(held, abs=1e-3)
+
+
 def small() -> tuple[torch.nn.Module, torch.nn.Module]:
     spec = SignalSpec(1, (Axis("time", 16),), "V", (-1, 1))
     torch.manual_seed(0)
@@ -274,3 +315,17 @@ def test_without_a_partner_the_faithful_end_is_the_mean_of_draws() -> None:
         spread = Blend(sharp, None, 0.5).restore(y, samples=4).spread
     assert spread is not None
     assert (spread > 0).all()
+
+
+def test_the_tradeoff_is_of_the_same_items_in_decibels() -> None:
+    domain = Waves()
+    same = RestoringConfig(latent=2, width=4, widest=4, depth=1).build(domain.spec).eval()  # a new one changes nothing
+    noise = build("noise sigma=0.1", domain.degradations())
+    features = FromFunction("means", lambda x: x.reshape(len(x), 16, -1).mean(2), "means of five samples")
+    found = evaluate_tradeoff(same, same, domain, domain.dataset("test"), "noise", noise, features, n=9, seed=0)
+    assert found is not None
+    assert [point["fidelity"] for point in found.points] == list(SETTINGS)
+    assert [point["psnr"] for point in found.points] == pytest.approx([20.0] * 5, abs=0.5)
+    assert found.distance == "kid[means]"
+    shown = found.pictures[0.0] - found.truth
+    assert shown.std() == pytest.approx(0.1 * 5e-3, rel=0.1)  # volts of a range of 5 mV
