@@ -33,9 +33,11 @@ TINY = RestoringConfig(latent=2, width=2, widest=4, discriminator_width=2, discr
 CHILD = """
 import sys
 from benchmarks.step import _highest
+import torch
 from vaegan.cli import main
+begun = _highest()
 code = main(sys.argv[1:])
-print(_highest(), file=sys.stderr)
+print(begun, _highest(), file=sys.stderr)
 sys.exit(code)
 """
 
@@ -84,10 +86,12 @@ def measure(columns: int, rows: int, ending: str, run: Path | None, *, tiny: boo
             raise UserError(f"vaegan restore failed: {child.stderr.strip()}")
         with Image.open(folder / "out" / source.name) as restored:
             assert restored.size == (columns, rows)
+    begun, peak = map(int, child.stderr.split()[-2:])
     return {
         "megapixels": round(columns * rows / 1e6, 3),
         "seconds": round(seconds, 1),
-        "peak_rss_mib": round(int(child.stderr.split()[-1]) / 2**20),
+        "peak_rss_mib": round(peak / 2**20),
+        "of_which_imports_mib": round(begun / 2**20),
         "windows": prod(len(cover) for cover in plan),
         "window": [cover.window for cover in plan],
     }

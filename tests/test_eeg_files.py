@@ -390,7 +390,7 @@ def test_units_that_mne_does_not_know_are_volts_too(run, tmp_path, unit, volts):
 def test_a_date_that_edf_does_not_hold_is_left_out_and_said(run, tmp_path):
     raw = recording()
     raw.set_annotations(None)
-    raw.set_meas_date(datetime.datetime(1924, 5, 1, 10, tzinfo=datetime.UTC))  # as BIDS makes dates anonymous
+    raw.set_meas_date(datetime.datetime(1924, 5, 1, 10, tzinfo=datetime.timezone.utc))  # as BIDS makes dates anonymous
     raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
     with pytest.warns(UserWarning, match="from 1985 to 2084; the recording's, 1924-05-01, is left out"):
         written = run.restore(tmp_path / "a_raw.fif").write(tmp_path / "a.edf")

@@ -312,11 +312,12 @@ def test_hours_of_a_series_take_little_memory() -> None:
 
 
 def test_a_large_picture_takes_little_memory(capsys) -> None:
-    """7.5 megapixels through the command line, with the interpreter, torch and all."""
+    """7.5 megapixels through the command line, beside the interpreter and torch, whose CUDA build takes twice its CPU build."""
     from benchmarks.restore import main as benchmark
 
     benchmark(["--columns", "3000", "--rows", "2500", "--tiny", "--ending", "jpg"])
     answer = json.loads(capsys.readouterr().out)
     assert answer["megapixels"] == 7.5
     assert answer["windows"] > 4
-    assert answer["peak_rss_mib"] < 1000
+    assert answer["of_which_imports_mib"] > 100
+    assert answer["peak_rss_mib"] - answer["of_which_imports_mib"] < 760

@@ -132,7 +132,9 @@ def _book(folder: Path) -> str:
     """The URL of a sweep's own database: what a question mark in it would cut off is part of the folder's name."""
     from sqlalchemy import URL
 
-    return URL.create("sqlite", database=str((folder / "sweep.db").resolve())).render_as_string()
+    # As a URI of its own: SQLAlchemy 2.0 quotes nothing of a database's name.
+    place = (folder / "sweep.db").resolve().as_uri()
+    return URL.create("sqlite", database=place, query={"uri": "true"}).render_as_string()
 
 
 def _storage(optuna: Any, url: str) -> Any:
