@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 from skimage.data import astronaut
 from skimage.transform import resize
 
-from vaegan.baselines import defaults, interpolate, strokes, tune
+from vaegan.baselines import FURTHER, Baseline, defaults, in_proportion, interpolate, strokes, tune
 from vaegan.errors import DataError
 from vaegan.signal import Axis, SignalSpec
 
@@ -48,19 +50,62 @@ def test_tuned_filters_take_noise_away() -> None:
 
 def test_tuning_takes_the_best_strength_the_middle_without_items_and_the_weakest_among_equals() -> None:
     gaussian, inpaint = defaults(spec(3, 48, 48))["gaussian"], defaults(spec(3, 48, 48))["inpaint"]
-    assert tune(gaussian, [(PICTURE, None, PICTURE)]) == gaussian.strengths[0]
+    assert tune(gaussian, [(PICTURE, None, PICTURE)]) < gaussian.strengths[0]
     noisy = PICTURE + RNG.normal(size=PICTURE.shape)
     assert tune(gaussian, [(noisy, None, PICTURE)]) > gaussian.strengths[1]
     assert tune(gaussian, []) == gaussian.middle
     assert tune(inpaint, [(noisy * 0.1, None, PICTURE)]) == 0
 
 
+@dataclass(frozen=True)
+class Peaked(Baseline):
+    """Leaves an error that is least at a strength of its own, and counts how often it was asked."""
+
+    best: float = 1.0
+    ends: bool = False
+    asked: list[float] = field(default_factory=list)
+
+    def restore(self, y: np.ndarray, mask: np.ndarray | None, strength: float) -> np.ndarray:
+        self.asked.append(strength)
+        return y + 0.1 + 0.05 * abs(np.log2(strength / self.best))
+
+    def beyond(self, strength: float, direction: int) -> float | None:
+        return None if self.ends else in_proportion(self.strengths, strength, direction)
+
+
+@pytest.mark.parametrize(
+    ("best", "chosen", "beyond"),
+    [(2.0, 2.0, []), (32.0, 32.0, [8.0, 16.0, 32.0, 64.0]), (0.25, 0.25, [0.5, 0.25, 0.125]), (4.0, 4.0, [8.0])],
+)
+def test_where_the_best_strength_lies_at_an_end_tuning_goes_on_until_it_is_past(best, chosen, beyond) -> None:
+    flat = np.zeros((1, 8))
+    method = Peaked("own", (1.0, 2.0, 4.0), best=best)
+    assert tune(method, [(flat, None, flat)]) == chosen
+    assert method.asked == [1.0, 2.0, 4.0, *beyond]
+    fixed = Peaked("own", (1.0, 2.0, 4.0), best=best, ends=True)
+    assert tune(fixed, [(flat, None, flat)]) == min(max(best, 1.0), 4.0)
+
+
+def test_tuning_does_not_go_on_for_ever_and_windows_stay_odd() -> None:
+    flat = np.zeros((1, 8))
+    far = Peaked("own", (1.0, 2.0, 4.0), best=1e4)
+    assert tune(far, [(flat, None, flat)]) == 4.0 * 2.0**FURTHER
+    for kind in (spec(3, 48, 48), spec(1, 256)):
+        median = defaults(kind)["median"]
+        wider = median.beyond(median.strengths[-1], 1)
+        assert wider is not None
+        assert wider > median.strengths[-1]
+        assert wider % 2 == 1
+        assert median.beyond(median.strengths[0], -1) is None
+        assert defaults(kind)["inpaint"].beyond(2.0, 1) is None  # its strengths are kinds
+
+
 def test_an_item_of_which_nothing_is_known_tunes_nothing() -> None:
     gaussian = defaults(spec(3, 48, 48))["gaussian"]
     noisy = PICTURE + np.random.default_rng(1).normal(size=PICTURE.shape)
     unknown = (noisy, None, np.full_like(PICTURE, np.nan))
-    assert tune(gaussian, [(noisy, None, PICTURE)]) == gaussian.strengths[-1] == 2.0
-    assert tune(gaussian, [unknown, (noisy, None, PICTURE)]) == 2.0
+    assert tune(gaussian, [(noisy, None, PICTURE)]) >= gaussian.strengths[-1] == 2.0
+    assert tune(gaussian, [unknown, (noisy, None, PICTURE)]) == tune(gaussian, [(noisy, None, PICTURE)])
     assert tune(gaussian, [unknown]) == gaussian.middle
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vaegan.baselines import Baseline
 from vaegan.data import SignalSet, Split
 from vaegan.degradation import Degradation, Measurement
 from vaegan.degradation.base import per_sample
@@ -222,6 +223,50 @@ def test_what_was_not_recorded_in_the_validation_split_tunes_nothing() -> None:
         seed=0,
     )
     assert found.tuned == {"artifact 0.2": 3, "rare 1": 0}
+
+
+def test_methods_are_set_by_the_measure_that_a_domain_is_judged_by_first() -> None:
+    class ByMedian(Waves):
+        """Judged by the median error, for which outliers do not count."""
+
+        measure = "median_error"
+
+        def tuned_by(self) -> str:
+            return self.measure
+
+        def metrics(self) -> Mapping[str, Metric]:
+            def function(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
+                asked.append(float(np.nanmax(np.abs(b))))
+                return np.median(np.abs(a - b), axis=(1, 2))
+
+            return {"median_error": Metric("median_error", function, "{unit}", "lower")}
+
+        def baselines(self) -> Mapping[str, Baseline]:
+            return {"spoiling": Spoiling("spoiling", (1.0, 2.0))}
+
+    class Spoiling(Baseline):
+        """1 makes all a little worse, 2 one sample much."""
+
+        def restore(self, y: np.ndarray, mask: np.ndarray | None, strength: float) -> np.ndarray:
+            spoilt = y.copy()
+            if strength == 1.0:
+                return spoilt + np.float32(0.01)
+            spoilt[..., :4] = 1.0
+            return spoilt
+
+    def chosen(domain: Domain) -> float:
+        test, val = domain.dataset("test"), domain.dataset("val")
+        found = evaluate_restoration({"model": identity}, domain, test, val, ["noise sigma=0"], n=2, seed=0)
+        return found.strengths["noise sigma=0"]["spoiling"]
+
+    asked: list[float] = []
+    assert chosen(ByMedian()) == 2.0
+    assert max(asked) < 3e-3  # in volts
+    ByMedian.measure = "psnr"
+    assert chosen(ByMedian()) == 1.0
+    ByMedian.measure = "speed"
+    with pytest.raises(UserError, match=r"ByMedian.tuned_by\(\) is 'speed'; expected one of .*median_error"):
+        chosen(ByMedian())
 
 
 @pytest.mark.parametrize("tuning", [0, 2])

@@ -312,7 +312,7 @@ def test_hours_of_a_series_take_little_memory() -> None:
 
 
 def test_a_large_picture_takes_little_memory(capsys) -> None:
-    """7.5 megapixels through the command line, beside the interpreter and torch, whose CUDA build takes twice its CPU build."""
+    """7.5 megapixels through the command line, beside what the interpreter and torch take: its CUDA build twice as much."""
     from benchmarks.restore import main as benchmark
 
     benchmark(["--columns", "3000", "--rows", "2500", "--tiny", "--ending", "jpg"])

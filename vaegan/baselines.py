@@ -32,6 +32,8 @@ Example = tuple[Item, Observed | None, Item]
 
 BRIGHTEST = 1.0 - 1e-3
 SMALLEST_STROKE = 4
+FURTHER = 6
+"""Most strengths beyond an end of those that a method names that :func:`tune` tries."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Baseline(ABC):
 
     Attributes:
         name: the method's name in tables, for example ``"tv"``.
-        strengths: the values that :func:`tune` tries, from weak to strong.
+        strengths: the values that :func:`tune` tries, from weak to strong; where the best lies at an end it goes on, see
+            :meth:`beyond`.
     """
 
     name: str
@@ -59,10 +62,30 @@ class Baseline(ABC):
             The restored item in model units, not clipped.
         """
 
+    def beyond(self, strength: float, direction: int) -> float | None:
+        """What follows on a strength at an end of ``strengths``, or beyond it, for :func:`tune`.
+
+        Args:
+            strength: from where.
+            direction: 1 past the strongest, -1 past the weakest.
+
+        Returns:
+            Another strength; ``None``, as here, where there is none.
+        """
+        return None
+
     @property
     def middle(self) -> float:
         """The strength to take where nothing is at hand to tune it."""
         return self.strengths[len(self.strengths) // 2]
+
+
+def in_proportion(strengths: Sequence[float], strength: float, direction: int) -> float | None:
+    """The next strength by the ratio of the two last ones at that end, to three digits; none of a single strength."""
+    if len(strengths) < 2:
+        return None
+    near, end = (strengths[-2], strengths[-1]) if direction > 0 else (strengths[1], strengths[0])
+    return float(f"{strength * end / near:.3g}")
 
 
 @runtime_checkable
@@ -95,11 +118,19 @@ class Filter(Baseline):
         function: (item scaled to [0, 1], strength) to the filtered item, same shape.
         periodic: which axes wrap around.
         margin: samples that are wrapped around a periodic axis before filtering and cut off after it.
+        window: whether the strength is the width of a window, an odd number of samples.
     """
 
     function: Callable[[Array, float], Array]
     periodic: tuple[bool, ...]
     margin: int = 16
+    window: bool = False
+
+    def beyond(self, strength: float, direction: int) -> float | None:
+        """By the ratio of the strengths there; windows grow as they did last, and the smallest is the smallest there is."""
+        if not self.window:
+            return in_proportion(self.strengths, strength, direction)
+        return None if direction < 0 else strength + self.strengths[-1] - self.strengths[-2]
 
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
         """Interpolates what is missing, then filters; see :meth:`Baseline.restore`."""
@@ -314,13 +345,13 @@ def defaults(spec: SignalSpec) -> Mapping[str, Baseline]:
     one = spec.dims == 1
     make = partial(Filter, periodic=spec.periodic)
     filters: list[Baseline] = [
-        make("median", (3.0, 5.0, 9.0, 15.0, 25.0) if one else (3.0, 5.0, 7.0), _median),
+        make("median", (3.0, 5.0, 9.0, 15.0, 25.0) if one else (3.0, 5.0, 7.0), _median, window=True),
         make("gaussian", (0.5, 1.0, 2.0, 4.0, 8.0) if one else (0.5, 0.75, 1.0, 1.5, 2.0), _gaussian),
         make("tv", (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6) if one else (0.02, 0.05, 0.1, 0.15, 0.25, 0.4), _tv),
     ]
     if one:
         filters.append(make("wavelet", (0.5, 0.7, 0.85, 1.0, 1.25, 1.6), partial(_wavelet, wavelet="sym8", shifts=8)))
-        filters.append(make("savgol", (5.0, 9.0, 15.0, 25.0, 41.0), _savgol))
+        filters.append(make("savgol", (5.0, 9.0, 15.0, 25.0, 41.0), _savgol, window=True))
     else:
         filters.append(make("nlm", (0.3, 0.45, 0.6, 0.8, 1.0, 1.4), _nlm))
         filters.append(make("wavelet", (0.5, 0.7, 0.85, 1.0, 1.25, 1.6), partial(_wavelet, wavelet="sym4", shifts=2)))
@@ -328,22 +359,39 @@ def defaults(spec: SignalSpec) -> Mapping[str, Baseline]:
     return {baseline.name: baseline for baseline in filters}
 
 
-def tune(baseline: Baseline, pairs: Sequence[Example]) -> float:
-    """The strength with the best mean PSNR over a few validation items; among equals the weakest.
+def tune(baseline: Baseline, pairs: Sequence[Example], quality: Callable[[Item, Item], float] | None = None) -> float:
+    """The strength with the best mean quality over a few validation items; among equals the weakest.
+
+    Where the best lies at an end of what is tried, that end is moved on as long as it gets better: a rival whose best
+    setting was never tried flatters a network.
 
     Args:
         baseline: the restorer.
         pairs: (observed, mask, truth) of each item, in model units; where there are none, the middle strength
             is taken. Items of whose truth nothing is known (NaN) do not count.
+        quality: (restored, truth) in model units to a number, higher for better; by default PSNR.
     """
+    quality = quality or _psnr
     pairs = [pair for pair in pairs if not np.isnan(pair[2]).all()]
     if not pairs or len(baseline.strengths) == 1:
         return baseline.middle
-    scores = [
-        float(np.mean([_psnr(baseline.restore(y, mask, strength), truth) for y, mask, truth in pairs]))
-        for strength in baseline.strengths
-    ]
-    return baseline.strengths[int(np.argmax(scores))]
+
+    def score(strength: float) -> float:
+        return float(np.mean([quality(baseline.restore(y, mask, strength), truth) for y, mask, truth in pairs]))
+
+    scores = [score(strength) for strength in baseline.strengths]
+    best = int(np.argmax(scores))
+    chosen, reached = baseline.strengths[best], scores[best]
+    for direction, end in ((1, len(scores) - 1), (-1, 0)):
+        if best != end:
+            continue
+        for _ in range(FURTHER):
+            following = baseline.beyond(chosen, direction)
+            found = -np.inf if following is None else score(following)
+            if following is None or found <= reached:
+                break
+            chosen, reached = following, found
+    return chosen
 
 
 def _psnr(x: Array, truth: Array) -> float:

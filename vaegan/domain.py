@@ -128,6 +128,10 @@ class Domain(ABC):
         """Classical restorers that stand beside the network in every table."""
         return classical.defaults(self.spec)
 
+    def tuned_by(self) -> str:
+        """The measure by which classical methods are set on validation items: what restorations are judged by first."""
+        return "psnr"
+
     def metrics(self) -> Mapping[str, Any]:
         """Restoration metrics that this domain adds to the general ones (see :mod:`vaegan.metrics.restoration`)."""
         return {}

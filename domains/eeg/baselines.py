@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,8 @@ def eeg_baselines(spec: SignalSpec, names: tuple[str, ...] = ()) -> Mapping[str,
         names: of the channels of a multi-channel signal.
     """
     rate = 1.0 / spec.axes[0].step
-    corners = tuple(100.0 * low + high for low in (1, 2, 4) for high in (15, 20, 30, 40, 60) if high < 0.49 * rate)
+    bands = product((1, 2, 4, 6, 8), (10, 12, 15, 20, 30, 40, 60, 80))
+    corners = tuple(100.0 * low + high for low, high in bands if low + 2 < high < 0.49 * rate)
     methods: list[Baseline] = [
         BandPass("bandpass", corners, rate=rate),
         defaults(spec)["wavelet"],

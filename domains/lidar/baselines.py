@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 from domains.lidar.ranges import Encoding, RangeCode
-from vaegan.baselines import Array, Baseline, Item, Observed
+from vaegan.baselines import Array, Baseline, Item, Observed, in_proportion
 from vaegan.nn.neighbours import FARTHEST, continued, nearest
+
+TOLERANCES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+"""Metres that the bilateral filter is tried with: three times the noise is best, and noise is some centimetres."""
 
 LINEAR, LOG, INVERSE = "linear", "linear in log range", "linear in inverse range"
 
@@ -101,6 +104,10 @@ class Median(Baseline):
 
     periodic: tuple[bool, ...]
 
+    def beyond(self, strength: float, direction: int) -> float | None:
+        """Two samples more; the smallest width is the smallest there is."""
+        return strength + 2.0 if direction > 0 else None
+
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
         """Fills, then filters."""
         from scipy import ndimage
@@ -125,6 +132,10 @@ class Despiked(Baseline):
 
     code: RangeCode
     periodic: tuple[bool, ...]
+
+    def beyond(self, strength: float, direction: int) -> float | None:
+        """By the ratio of the strengths at that end."""
+        return in_proportion(self.strengths, strength, direction)
 
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
         """Rejects, then fills."""
@@ -156,6 +167,10 @@ class Bilateral(Baseline):
     periodic: tuple[bool, ...]
     reach: int = 4
 
+    def beyond(self, strength: float, direction: int) -> float | None:
+        """By the ratio of the strengths at that end."""
+        return in_proportion(self.strengths, strength, direction)
+
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
         """Fills, then filters the range; other channels are filled only."""
         filled = y if mask is None or mask.all() else fill(y, mask, self.periodic)
@@ -182,7 +197,7 @@ def planar_baselines(code: RangeCode, periodic: tuple[bool, ...]) -> Mapping[str
         Nearest("nearest", (1.0,), periodic),
         Median("median", (3.0, 5.0, 7.0), periodic),
         Despiked("despiked", (0.2, 0.5, 1.0), code, periodic),
-        Bilateral("bilateral", (0.05, 0.1, 0.2, 0.4), code, periodic),
+        Bilateral("bilateral", TOLERANCES, code, periodic),
     ]
     return {method.name: method for method in methods}
 
@@ -194,8 +209,6 @@ def turn_baselines(
     from domains.lidar.outliers import REMOVERS, Removal
 
     planar = dict(planar_baselines(code, (False, True)))
-    planar["median"] = Median("median", (3.0, 5.0), (False, True))
-    planar["bilateral"] = Bilateral("bilateral", (0.05, 0.1, 0.2), code, (False, True))
     del planar["despiked"]
     if outliers:
         removers = {name: Removal(name, by, code, elevations, columns, name) for name, by in REMOVERS.items()}

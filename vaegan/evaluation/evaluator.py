@@ -88,13 +88,15 @@ def evaluate_restoration(
     rows = np.sort(chosen)  # a memory map is read in one direction
     # Neighbours in a set are often of one person or one recording: a random choice shows more of it.
     shown = np.sort(np.random.default_rng((seed, 1)).permutation(len(rows))[:EXAMPLES])
-    judge = _Judge(domain, restorers, baselines, {**RESTORATION, **domain.metrics(), **(measures or {})}, batch)
+    metrics = {**RESTORATION, **domain.metrics(), **(measures or {})}
+    judge = _Judge(domain, restorers, baselines, metrics, batch)
+    quality = _quality(domain, metrics)
     main = MODEL if MODEL in restorers else next(iter(restorers))
     result = Restoration({}, {}, rows, {}, {}, {}, {}, {}, domain.draw, main, domain.points)
     for number, (condition, degradation) in enumerate(built.items()):
         source = _Source(domain, test, condition, degradation, seed)
         pairs = _tuning_pairs(domain, val, condition, tuning, seed) if baselines else []
-        strengths = {name: tune(baseline, pairs) for name, baseline in baselines.items()}
+        strengths = {name: tune(baseline, pairs, quality) for name, baseline in baselines.items()}
         values = judge.values(
             source,
             rows,
@@ -199,6 +201,30 @@ def _tuning_pairs(domain: Domain, val: SignalSet | None, condition: str, n: int,
     rows = np.sort(np.random.default_rng(seed).permutation(len(val))[:n])
     items = [source.item(int(row)) for row in rows]
     return [(y[0].numpy(), None if mask is None else mask[0].numpy(), x[0].numpy()) for y, mask, x in items]
+
+
+def _quality(domain: Domain, metrics: Mapping[str, Metric]) -> Callable[[Array, Array], float] | None:
+    """What classical methods are set by, of one item in model units; ``None`` for PSNR.
+
+    Raises:
+        UserError: for a measure that the domain has not.
+    """
+    name = domain.tuned_by()
+    if name == "psnr":
+        return None
+    if name not in metrics:
+        raise UserError(f"{type(domain).__name__}.tuned_by() is {name!r}", expected=f"one of {', '.join(metrics)}")
+    metric, (low, high) = metrics[name], domain.spec.value_range
+    sign = 1.0 if metric.better == "higher" else -1.0
+
+    def quality(restored: Array, truth: Array) -> float:
+        found, known = (
+            np.clip(domain.to_physical(torch.from_numpy(x[None]).double()).numpy(), low, high)
+            for x in (restored, truth)
+        )
+        return sign * float(np.nan_to_num(metric.function(found, known, high - low)[0]))
+
+    return quality
 
 
 class _Judge:
