@@ -55,6 +55,9 @@ class Waves(Domain):
     def metrics(self) -> dict[str, Any]:
         return {"worst": abs} if self.fault == "metric" else {}
 
+    def tuned_by(self) -> str:
+        return "speed" if self.fault == "tuned" else "psnr"
+
     def baselines(self) -> dict[str, Any]:
         known = super().baselines()
         return {"mine": type(known["median"])} if self.fault == "baseline" else {"median": known["median"]}
@@ -76,6 +79,7 @@ def recipe(fault: str = "", **more: Any) -> Recipe:
         ("from 1", "'train' has labels from 1 to 2; expected indices of its 2 class_names, from 0"),
         ("floats", r"'train' has labels of shape \(8,\) and type float64; expected whole numbers"),
         ("metric", r"'worst' of Waves.metrics\(\) is a builtin_function_or_method; expected an instance of Metric"),
+        ("tuned", r"Waves.tuned_by\(\) is 'speed'; expected one of psnr, "),
         ("baseline", r"'mine' of Waves.baselines\(\) is the class Filter; expected an instance of Baseline or"),
     ],
 )

@@ -16,7 +16,7 @@ from vaegan.baselines import Baseline, Fitted
 from vaegan.data import SignalSet, check_apart, check_labels, inspected
 from vaegan.domain import Domain
 from vaegan.errors import DataError, UserError
-from vaegan.metrics.restoration import Metric
+from vaegan.metrics.restoration import RESTORATION, Metric
 from vaegan.run import Run, find, load
 from vaegan.training import available_device
 
@@ -74,8 +74,13 @@ def check_tools(domain: Domain) -> None:
     """Holds a domain's own measures and classical methods against what an evaluation calls.
 
     Raises:
-        UserError: for one of another type.
+        UserError: for one of another type, and for methods that are to be set by a measure that there is not.
     """
+    measures = {**RESTORATION, **domain.metrics()}
+    if domain.tuned_by() not in measures:
+        raise UserError(
+            f"{type(domain).__name__}.tuned_by() is {domain.tuned_by()!r}", expected=f"one of {', '.join(measures)}"
+        )
     kinds: tuple[tuple[str, Mapping[str, Any], tuple[type, ...]], ...] = (
         ("metrics", domain.metrics(), (Metric,)),
         ("baselines", domain.baselines(), (Baseline, Fitted)),
