@@ -113,7 +113,7 @@ def test_as_many_are_drawn_as_any_of_the_runs_asks_for(tmp_path, monkeypatch) ->
     ("names", "said"),
     [
         (("digits/mnist-dense-vae", "nowhere"), "unknown run or recipe 'nowhere'"),
-        (("digits/mnist-dense-vae", "faces/quickstart"), "expected runs of one kind of signal"),
+        (("digits/mnist-dense-vae", "faces/quickstart"), "faces/quickstart restores Faces of shape (1, "),
         (("digits/mnist-dense-vae", "digits/stacked-mnist-dcgan"), "expected runs of one kind of signal"),
         (("digits/mnist-dense-vae", "digits/mnist-dense-vae"), "is named twice"),
         (("digits/mnist-dense-vae", "digits/mnist-vae"), "below runs, which is a file"),

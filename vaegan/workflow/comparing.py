@@ -244,7 +244,8 @@ def _check_alike(entrants: Mapping[str, Entrant]) -> None:
         own = entrant.recipe.domain
         if own.spec.shape != domain.spec.shape or type(own) is not type(domain):
             raise UserError(
-                f"{other} restores signals of shape {own.spec.shape}, {name} of {domain.spec.shape}",
+                f"{other} restores {type(own).__name__} of shape {own.spec.shape}, "
+                f"{name} {type(domain).__name__} of {domain.spec.shape}",
                 expected="runs of one kind of signal",
                 mend="compare them separately",
             )
