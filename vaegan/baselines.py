@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -42,9 +42,11 @@ class Baseline(ABC):
 
     Attributes:
         name: the method's name in tables, for example ``"tv"``.
-        strengths: the values that :func:`tune` tries, from weak to strong; where the best lies at an end it goes on, see
-            :meth:`beyond`.
+        strengths: the values that :func:`tune` tries, from weak to strong.
+        goes_on: whether they are amounts, of which there are more beyond both ends; not so of kinds, or of shares.
     """
+
+    goes_on: ClassVar[bool] = False
 
     name: str
     strengths: tuple[float, ...]
@@ -70,22 +72,17 @@ class Baseline(ABC):
             direction: 1 past the strongest, -1 past the weakest.
 
         Returns:
-            Another strength; ``None``, as here, where there is none.
+            By the ratio of the two last strengths at that end, to three digits; ``None`` where nothing follows.
         """
-        return None
+        if not self.goes_on or len(self.strengths) < 2:
+            return None
+        near, end = self.strengths[-2:] if direction > 0 else self.strengths[1::-1]
+        return float(f"{strength * end / near:.3g}")
 
     @property
     def middle(self) -> float:
         """The strength to take where nothing is at hand to tune it."""
         return self.strengths[len(self.strengths) // 2]
-
-
-def in_proportion(strengths: Sequence[float], strength: float, direction: int) -> float | None:
-    """The next strength by the ratio of the two last ones at that end, to three digits; none of a single strength."""
-    if len(strengths) < 2:
-        return None
-    near, end = (strengths[-2], strengths[-1]) if direction > 0 else (strengths[1], strengths[0])
-    return float(f"{strength * end / near:.3g}")
 
 
 @runtime_checkable
@@ -121,6 +118,8 @@ class Filter(Baseline):
         window: whether the strength is the width of a window, an odd number of samples.
     """
 
+    goes_on = True
+
     function: Callable[[Array, float], Array]
     periodic: tuple[bool, ...]
     margin: int = 16
@@ -129,7 +128,7 @@ class Filter(Baseline):
     def beyond(self, strength: float, direction: int) -> float | None:
         """By the ratio of the strengths there; windows grow as they did last, and the smallest is the smallest there is."""
         if not self.window:
-            return in_proportion(self.strengths, strength, direction)
+            return super().beyond(strength, direction)
         return None if direction < 0 else strength + self.strengths[-1] - self.strengths[-2]
 
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
@@ -382,15 +381,12 @@ def tune(baseline: Baseline, pairs: Sequence[Example], quality: Callable[[Item, 
     scores = [score(strength) for strength in baseline.strengths]
     best = int(np.argmax(scores))
     chosen, reached = baseline.strengths[best], scores[best]
-    for direction, end in ((1, len(scores) - 1), (-1, 0)):
-        if best != end:
-            continue
-        for _ in range(FURTHER):
-            following = baseline.beyond(chosen, direction)
-            found = -np.inf if following is None else score(following)
-            if following is None or found <= reached:
-                break
-            chosen, reached = following, found
+    direction = {len(scores) - 1: 1, 0: -1}.get(best, 0)
+    for _ in range(FURTHER if direction else 0):
+        following = baseline.beyond(chosen, direction)
+        if following is None or (found := score(following)) <= reached:
+            break
+        chosen, reached = following, found
     return chosen
 
 

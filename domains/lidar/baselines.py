@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from domains.lidar.ranges import Encoding, RangeCode
-from vaegan.baselines import Array, Baseline, Item, Observed, in_proportion
+from vaegan.baselines import Array, Baseline, Item, Observed
 from vaegan.nn.neighbours import FARTHEST, continued, nearest
 
 TOLERANCES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
@@ -130,12 +130,10 @@ class Despiked(Baseline):
         periodic: which axes wrap.
     """
 
+    goes_on = True
+
     code: RangeCode
     periodic: tuple[bool, ...]
-
-    def beyond(self, strength: float, direction: int) -> float | None:
-        """By the ratio of the strengths at that end."""
-        return in_proportion(self.strengths, strength, direction)
 
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
         """Rejects, then fills."""
@@ -163,13 +161,11 @@ class Bilateral(Baseline):
         periodic: which axes wrap.
     """
 
+    goes_on = True
+
     code: RangeCode
     periodic: tuple[bool, ...]
     reach: int = 4
-
-    def beyond(self, strength: float, direction: int) -> float | None:
-        """By the ratio of the strengths at that end."""
-        return in_proportion(self.strengths, strength, direction)
 
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
         """Fills, then filters the range; other channels are filled only."""

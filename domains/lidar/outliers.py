@@ -11,7 +11,7 @@ import torch
 from domains.lidar.baselines import fill
 from domains.lidar.projection import directions
 from domains.lidar.ranges import RangeCode
-from vaegan.baselines import Array, Baseline, Item, Observed, in_proportion
+from vaegan.baselines import Array, Baseline, Item, Observed
 
 
 def sor(points: Array, strength: float, *, neighbours: int = 5) -> Array:
@@ -93,14 +93,12 @@ class Removal(Baseline):
         method: a name of :data:`METHODS`.
     """
 
+    goes_on = True
+
     code: RangeCode
     elevations: tuple[float, ...]
     columns: int
     method: str
-
-    def beyond(self, strength: float, direction: int) -> float | None:
-        """By the ratio of the strengths at that end."""
-        return in_proportion(self.strengths, strength, direction)
 
     def removes(self, points: Array, strength: float) -> Array:
         """The method, which for DROR knows how far apart the columns are."""

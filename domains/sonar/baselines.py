@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from domains.sonar.scaling import Scaling, to_amplitude, to_model
 from vaegan import baselines as classical
-from vaegan.baselines import Baseline, Item, Observed, in_proportion
+from vaegan.baselines import Baseline, Item, Observed
 from vaegan.signal import SignalSpec
 
 Array = NDArray[Any]
@@ -35,12 +35,10 @@ class EchoFilter(Baseline):
         scaling: of the model units.
     """
 
+    goes_on = True
+
     function: Callable[[Array, float], Array]
     scaling: Scaling = "amplitude"
-
-    def beyond(self, strength: float, direction: int) -> float | None:
-        """By the ratio of the strengths at that end."""
-        return in_proportion(self.strengths, strength, direction)
 
     def restore(self, y: Item, mask: Observed | None, strength: float) -> Item:
         """Fills, filters each channel and scales back; see :meth:`vaegan.baselines.Baseline.restore`."""
